@@ -1,0 +1,1 @@
+"""The team: six agents in one room."""

@@ -1,0 +1,1 @@
+"""The vocabulary of MiniLab: pure values and decisions, no I/O."""

@@ -1,0 +1,87 @@
+"""Who a text speaks to: @tags outside code, quotes and e-mail addresses; and what wakes nobody."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agents.domain.role import Role
+
+TEAM_TAGS = ("team", "all", "everyone")
+
+_FENCE = re.compile(r"(^|\n)[ \t]*(```|~~~).*?(\n[ \t]*\2[ \t]*(?=\n|\Z)|\Z)", re.DOTALL)
+_INLINE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_QUOTE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
+_TAG = re.compile(r"(?<![\w.@/+-])@([A-Za-z][A-Za-z0-9_]*)(?!@)")
+_ACKNOWLEDGEMENTS = frozenset(
+    (
+        "thanks thank you noted acknowledged ack ok okay roger understood will do got it great perfect good job "
+        "nice work standing by no further action needed sounds much appreciated well all team waiting i am i'm "
+        "we are for the update and"
+    ).split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The roles in the room and how they are called."""
+
+    names: tuple[str, ...]
+    by_tag: dict[str, str]
+    answers_user: tuple[str, ...]
+
+    @classmethod
+    def of(cls, roles: Iterable[Role]) -> "Roster":
+        """The roster of `roles`; tags and aliases are case-insensitive."""
+        roles = tuple(roles)
+        by_tag = {tag.lower(): role.name for role in roles for tag in (role.name, *role.aliases)}
+        return cls(
+            tuple(role.name for role in roles),
+            by_tag,
+            tuple(role.name for role in roles if role.answers_user),
+        )
+
+    def tagged(self, text: str) -> tuple[str, ...]:
+        """Role names tagged in `text`, in order of mention, each once."""
+        found: dict[str, None] = {}
+        for match in _TAG.finditer(spoken(text)):
+            tag = match[1].lower()
+            if tag in TEAM_TAGS:
+                found.update(dict.fromkeys(self.names))
+            elif tag in self.by_tag:
+                found[self.by_tag[tag]] = None
+        return tuple(found)
+
+    def addressees(self, text: str, sender: str, asker: str | None = None) -> tuple[str, ...]:
+        """Who `text` wakes when `sender` says it: never the sender.
+
+        The tagged; else, for the User's words, the roles that answer the User; else the `asker` whose
+        message this answers, so that no answer is lost for want of a tag.
+        """
+        tagged = self.tagged(text)
+        if not tagged:
+            if sender not in self.names:
+                tagged = self.answers_user
+            elif asker in self.names and not speaks_to_user(text):
+                tagged = (asker,) if asker else ()
+        return tuple(name for name in tagged if name != sender)
+
+
+def spoken(text: str) -> str:
+    """`text` without fenced code, inline code and quoted lines."""
+    return _QUOTE.sub(" ", _INLINE.sub(" ", _FENCE.sub("\n", text)))
+
+
+def speaks_to_user(text: str) -> bool:
+    """Whether `text` tags the User."""
+    return any(match[1].lower() == "user" for match in _TAG.finditer(spoken(text)))
+
+
+def is_acknowledgement(text: str) -> bool:
+    """Whether `text` only says thanks or noted: it wakes nobody."""
+    words = re.findall(r"[a-z']+", _TAG.sub(" ", spoken(text)).lower())
+    return len(words) <= 12 and all(word in _ACKNOWLEDGEMENTS for word in words)
+
+
+def normalised(text: str) -> str:
+    """`text` reduced to what makes it the same message again: case, numbers and spacing folded."""
+    return re.sub(r"\d+", "#", " ".join(text.lower().split()))

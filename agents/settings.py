@@ -1,0 +1,90 @@
+"""Every setting, read from the environment and `.env`. Only composition roots import this.
+
+Each field's description is what `.env.template` and the manual say of it.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from agents.domain.errors import SettingsError
+from agents.domain.redaction import is_secret_name
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """The settings of one process."""
+
+    model_config = SettingsConfigDict(
+        env_file=HOME / ".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        None, description="Key of the model endpoint. Empty: the rehearsal plays."
+    )
+    openai_api_base: str = Field(
+        "https://api.openai.com/v1", description="Any OpenAI-compatible endpoint.", pattern=r"^https?://"
+    )
+    llm_model: str = Field("gpt-5-mini", description="Model of every role that names no other tier.")
+    llm_model_fast: str | None = Field(None, description="Model of tier `fast`. Empty: LLM_MODEL.")
+    llm_model_strong: str | None = Field(None, description="Model of tier `strong`. Empty: LLM_MODEL.")
+    llm_model_fallbacks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated models to try when one keeps failing."
+    )
+    llm_timeout: float = Field(120, gt=0, description="Seconds one model query may take in all.")
+    llm_retries: int = Field(4, ge=0, le=10, description="Tries after the first on 429, 5xx and broken streams.")
+    llm_context_window: int = Field(128_000, ge=4_000, description="Tokens the model's window has.")
+
+    redis_url: str | None = Field(None, description="Redis or Valkey to use. Empty: start one of our own.")
+    room: str = Field(
+        "agent_channel", description="Name of the room and its channel.", pattern=r"^[A-Za-z0-9_.-]{1,64}$"
+    )
+    history_limit: int = Field(80, ge=1, le=1000, description="Said messages in the window.")
+    hop_budget: int = Field(60, ge=2, description="Replies in a chain before the User is asked.")
+    lease_seconds: float = Field(15, gt=1, description="How long a silent worker keeps its turn.")
+
+    minilab_home: Path = Field(HOME, description="Directory that holds prompts, docs, tmp and generated_iac.")
+    sandbox: Literal["auto", "bubblewrap", "container"] = Field(
+        "auto",
+        description="auto: bubblewrap, or no commands where it cannot run. container: a container is the boundary.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the program's log.")
+
+    @property
+    def rehearsing(self) -> bool:
+        """Whether no model is set up, so that the rehearsal plays."""
+        return self.openai_api_key is None
+
+    @cached_property
+    def state_dir(self) -> Path:
+        """Where the product keeps its own state: never visible to an agent."""
+        return self.minilab_home / ".minilab"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value known from the environment and `.env`, to be masked at every sink."""
+        return tuple(_secret_values(self.model_config.get("env_file")))
+
+
+def load() -> Settings:
+    """The settings. Raise SettingsError naming the variable, its value's fault and where to mend it."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SettingsError(f"{name}: {first['msg']} — mend it in .env or the environment") from None
+
+
+def _secret_values(env_file: object) -> set[str]:
+    import os
+
+    from dotenv import dotenv_values
+
+    values: dict[str, str | None] = dict(os.environ)
+    if isinstance(env_file, Path) and env_file.is_file():
+        values |= dotenv_values(env_file)
+    return {value for name, value in values.items() if value and is_secret_name(name)}
