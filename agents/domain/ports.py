@@ -5,10 +5,12 @@ Every method of the room may raise RoomUnavailable. Times are seconds.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents.domain.message import Message
 from agents.domain.mission import Check, Control, HostedApp, Mission, Presence, Probe, RoomState, Verdict
+from agents.domain.role import Role
 from agents.domain.turn import Claim, Effect, JournalEntry, Outcome, ToolCall, ToolResult
 
 
@@ -144,29 +146,48 @@ class Verifier(Protocol):
         ...
 
 
+class OpenRoom(Protocol):
+    """One room, opened: its parts share a connection."""
+
+    @property
+    def room(self) -> Room: ...
+    @property
+    def control(self) -> ControlBoard: ...
+    @property
+    def mission(self) -> MissionBoard: ...
+    @property
+    def presence(self) -> PresenceBoard: ...
+    @property
+    def journal(self) -> Journal: ...
+
+    def inbox(self, role: str, consumer: str) -> Inbox: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """What the gate knows of the turn a call belongs to."""
+
+    role: Role
+    claim: Claim
+    step: int
+
+
 class Gate(Protocol):
     """The one way from a model's wish to an act."""
 
-    def effect(self, call: ToolCall) -> Effect:
+    def effect(self, call: ToolCall, turn: TurnContext) -> Effect:
         """What the call would do; an unknown tool or invalid arguments do nothing (read)."""
         ...
 
-    async def call(self, call: ToolCall, turn: "TurnContext") -> ToolResult:
-        """Do it, or say why not. Never raises but StaleEpoch, LeaseLost, RoomUnavailable and cancellation."""
+    async def call(self, call: ToolCall, turn: TurnContext) -> ToolResult:
+        """Do it, or say why not.
+
+        A call that is no mere read is journaled (INTENT) before it starts; writing the RESULT is the loop's part.
+        The result is redacted and capped. Never raises but StaleEpoch, LeaseLost, RoomUnavailable, cancellation.
+        """
         ...
-
-
-class TurnContext(Protocol):
-    """What a tool may know of the turn it runs in."""
-
-    @property
-    def role(self) -> str: ...
-
-    @property
-    def claim(self) -> Claim: ...
-
-    @property
-    def step(self) -> int: ...
 
 
 class ExecutionLog(Protocol):
