@@ -83,5 +83,5 @@ def is_acknowledgement(text: str) -> bool:
 
 
 def normalised(text: str) -> str:
-    """`text` reduced to what makes it the same message again: case, numbers and spacing folded."""
-    return re.sub(r"\d+", "#", " ".join(text.lower().split()))
+    """`text` reduced to what makes it the same message again: case and spacing folded."""
+    return " ".join(text.lower().split())
