@@ -90,14 +90,15 @@ def to_wire(message: Message) -> str:
     body.update({name: value for name in _OPTIONAL if (value := getattr(message, name)) is not None})
     if message.data:
         body["data"] = dict(message.data)
-    wire = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    size = len(wire.encode("utf-8", "surrogatepass"))
+    # a model may emit half a surrogate pair: it must not make the message unsendable
+    encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    size = len(encoded)
     if size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(
             f"a message of {size:,} bytes from {message.sender}: the limit is {MAX_MESSAGE_BYTES:,}; "
             "save the text to a file and name its path instead"
         )
-    return wire
+    return encoded.decode()
 
 
 def from_wire(wire: str | bytes) -> Message:

@@ -128,6 +128,11 @@ class Mission:
     checks: tuple[Check, ...] = ()
     acts: int = 0
 
+    @property
+    def only_talk(self) -> bool:
+        """Whether nothing was done to the world and nothing is to be proven: a question, not a job."""
+        return not self.acts and not self.checks
+
     def standing_in_the_way(self) -> tuple[Check, ...]:
         """The checks that are not green."""
         return tuple(check for check in self.checks if not check.green)
