@@ -1,0 +1,53 @@
+"""The repository speaks of the product alone, and holds nothing that isn't source."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b")
+SECRETS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/=]{40}")
+
+
+def tracked(*patterns: str) -> list[str]:
+    if not (REPOSITORY / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a git checkout")
+    command = ["git", "-c", f"safe.directory={REPOSITORY}", "ls-files", "-z", "--", *patterns]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
+
+
+def test_no_leftovers_in_the_sources() -> None:
+    marks = {
+        name: found[0]
+        for name in tracked("*.py", "*.lua", "*.sh", "minilab")
+        if "tests/architecture" not in name and (found := LEFTOVERS.search((REPOSITORY / name).read_text()))
+    }
+    assert not marks
+
+
+def test_nothing_the_team_or_a_machine_made_is_tracked() -> None:
+    made = [
+        name
+        for name in tracked()
+        if name.startswith(("generated_iac/", "tmp/", "client/logs/", ".venv/", ".minilab/"))
+        or (name.startswith("docs/") and not name.startswith("docs/manual/"))
+        or name == ".env"
+    ]
+    assert [name for name in made if not name.endswith(".gitkeep")] == []
+
+
+def test_no_private_key_is_tracked() -> None:
+    assert [name for name in tracked() if SECRETS.search((REPOSITORY / name).read_text(errors="replace"))] == []
+    assert SECRETS.search("-----BEGIN OPENSSH PRIVATE KEY-----\n" + "b" * 64)
+
+
+def test_every_test_folder_mirrors_a_source_folder() -> None:
+    free = {"architecture", "cases", "chaos", "containers", "e2e", "safety", "support", "domain", "prompts"}
+    for folder in (REPOSITORY / "tests").iterdir():
+        if folder.is_dir() and folder.name not in free and folder.name != "__pycache__":
+            homes = (REPOSITORY / "agents" / folder.name, REPOSITORY / folder.name)
+            assert any(home.is_dir() for home in homes), folder.name
