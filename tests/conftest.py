@@ -1,7 +1,6 @@
 """What every test runs under."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own key or Redis must not change what the tests see."""
     for name in tuple(os.environ):
         if name.startswith(("OPENAI_", "LLM_", "REDIS_", "AGENT_", "LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)
-    yield
+    return
 
 
 @pytest.fixture
