@@ -14,7 +14,6 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
         if name.startswith(("OPENAI_", "LLM_", "REDIS_", "AGENT_", "LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)
-    return
 
 
 @pytest.fixture
