@@ -1,0 +1,68 @@
+"""Pages made from the code: `.env.template` and the settings and errors of the manual.
+
+`python -m agents.reference` writes them; a test says when they are stale.
+"""
+
+import inspect
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from agents.domain import errors
+from agents.settings import HOME, Settings
+
+
+def pages() -> dict[str, str]:
+    """Every generated page: path from the root → text."""
+    return {
+        ".env.template": env_template(),
+        "docs/manual/reference/settings.md": settings_page(),
+        "docs/manual/reference/errors.md": errors_page(),
+    }
+
+
+def env_template() -> str:
+    """Every setting with its default and what it is for."""
+    parts = [
+        "# Copy to .env and fill in what you need: every setting has a default.\n"
+        "# With no OPENAI_API_KEY the rehearsal plays a scripted team.\n"
+    ]
+    for name, field in Settings.model_fields.items():
+        default = shown_default(name, field)
+        parts.append(f"# {field.description}\n{'' if default else '# '}{name.upper()}={default}\n")
+    return "\n".join(parts)
+
+
+def settings_page() -> str:
+    """The settings as a table."""
+    rows = "\n".join(
+        f"| `{name.upper()}` | {shown_default(name, field) or '—'} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    )
+    return (
+        f"# Settings\n\nFrom the environment or `.env`.\n\n| setting | default | meaning |\n|---|---|---|\n{rows}\n"
+    )
+
+
+def errors_page() -> str:
+    """The tree of errors."""
+    return f"# Errors\n\n```\n{inspect.getdoc(errors)}\n```\n"
+
+
+def shown_default(name: str, field: FieldInfo) -> str:
+    """A default as one writes it in `.env`."""
+    default = field.default
+    if default is None or name == "minilab_home":
+        return ""
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+def write(root: Path) -> None:
+    """Write every page below `root`."""
+    for path, text in pages().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+if __name__ == "__main__":
+    write(HOME)
