@@ -1,0 +1,104 @@
+"""The ReAct loop: query → act → observe, until the model replies, a tool ends the turn, or a bound is reached."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agents.domain.errors import ModelError
+from agents.domain.ports import Gate, Journal, Redactor, TurnContext
+from agents.domain.turn import Effect, Outcome, Status, StopReason, ToolCall, ToolResult
+from agents.react.breaker import Breaker, FailureStore
+from agents.react.context import Turn
+from agents.react.messages import Reply
+from agents.react.models import Model
+from agents.react.record import Record
+from agents.react.state import Pairs, TurnState
+
+
+class ReAct:
+    """Thinks turns through. `models` by tier; a tier that is missing is served by `default`."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        gate: Gate,
+        journal: Journal,
+        redactor: Redactor,
+        schemas: Callable[[Sequence[str]], list[dict[str, Any]]],
+        team: FailureStore | None = None,
+    ) -> None:
+        self._models = models
+        self._gate = gate
+        self._journal = journal
+        self._redactor = redactor
+        self._schemas = schemas
+        self._team = team
+
+    async def run(self, turn: Turn) -> Outcome:
+        """The turn's outcome; it goes on where its journal ends. Raise StaleEpoch, LeaseLost or RoomUnavailable."""
+        model = self._models.get(turn.role.tier) or self._models["default"]
+        record = Record(self._journal, self._redactor, turn.role, turn.claim)
+        state = TurnState(turn, model, self._schemas(turn.role.tools), record, Breaker(self._team))
+        await state.resume()
+        try:
+            while state.outcome is None:
+                reply = await state.query()
+                if reply.calls:
+                    await self._act(state, reply)
+                else:
+                    await state.close(reply)
+        except ModelError as error:
+            await record.write()
+            return state.ended(StopReason.FAILED, str(error))
+        return state.outcome
+
+    async def _act(self, state: TurnState, reply: Reply) -> None:
+        """Carry the calls out: reads that stand together in parallel, everything else alone and in order."""
+        context = TurnContext(state.turn.role, state.turn.claim, state.step)
+        effects = [self._gate.effect(call, context) for call in reply.calls]
+        if any(effect is not Effect.READ for effect in effects):
+            await state.record.write()  # the reply is known before anything is changed
+        pairs: Pairs = []
+        for batch in _batches(reply.calls, effects):
+            if effects[len(pairs)] is not Effect.READ:
+                await state.record.write()
+            state.turn.progress(state.step, ", ".join(call.name[:40] for call in batch))
+            done = await self._together(state, batch, context)
+            for call, result in done:
+                state.record.result(state.step, call, result)
+                state.conversation.result(call.id, result.content)
+            if effects[len(pairs)] is not Effect.READ:
+                await state.record.write()
+            pairs += done
+            if any(result.ends for _, result in done):
+                break
+        await state.observe(pairs)
+
+    async def _together(self, state: TurnState, calls: Sequence[ToolCall], context: TurnContext) -> Pairs:
+        if len(calls) == 1:
+            return [await self._one(state, calls[0], context)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._one(state, call, context)) for call in calls]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _one(self, state: TurnState, call: ToolCall, context: TurnContext) -> tuple[ToolCall, ToolResult]:
+        if refusal := await state.breaker.refusal(call):
+            state.refused.add(call.id)
+            return call, ToolResult(call.id, call.name, Status.ERROR, refusal)
+        return call, await self._gate.call(call, context)
+
+
+def _batches(calls: Sequence[ToolCall], effects: Sequence[Effect]) -> list[list[ToolCall]]:
+    """Neighbouring reads together, each other call alone, in the model's order."""
+    batches: list[list[ToolCall]] = []
+    reading = False
+    for call, effect in zip(calls, effects, strict=True):
+        if effect is Effect.READ and reading:
+            batches[-1].append(call)
+        else:
+            batches.append([call])
+        reading = effect is Effect.READ
+    return batches

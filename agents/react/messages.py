@@ -1,0 +1,156 @@
+"""A model's reply, read leniently: thoughts taken out of the text, tool calls mended or kept as what they are."""
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall
+from langchain_core.messages.tool import ToolCall as WireCall
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+
+from agents.domain.message import new_id
+from agents.domain.turn import ToolCall, Usage
+
+CHARS_PER_TOKEN = 4
+MAX_REPAIR_CHARS = 1_000_000
+
+_THINK = r"(?:think|thinking|thought|reasoning)"
+_CLOSED = re.compile(rf"<({_THINK})>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_UNCLOSED = re.compile(rf"<{_THINK}>(.*)\Z", re.DOTALL | re.IGNORECASE)
+_HEADLESS = re.compile(rf"\A(.*)</{_THINK}>", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"\A```[\w-]*\s*\n?(.*?)\n?\s*```\Z", re.DOTALL)
+_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered. `message` goes into the history; `thoughts` never reach `text`."""
+
+    message: AIMessage
+    text: str
+    thoughts: str
+    calls: tuple[ToolCall, ...]
+    usage: Usage
+    model: str
+
+
+def reply_of(message: AIMessage, chunks: Iterable[Mapping[str, Any]], usage: Usage, model: str) -> Reply:
+    """The reply in `message`, whose tool calls arrived as `chunks` with name, args (text) and id."""
+    text, thoughts = split_thoughts(content_text(message))
+    calls = tuple(_calls(chunks))
+    return Reply(history_message(text, calls), text, thoughts, calls, usage, model)
+
+
+def content_text(message: BaseMessage) -> str:
+    """The text of a message, also where its content is a list of parts."""
+    if isinstance(message.content, str):
+        return message.content
+    parts = (part if isinstance(part, str) else part.get("text", "") for part in message.content)
+    return "".join(str(part) for part in parts)
+
+
+def split_thoughts(text: str) -> tuple[str, str]:
+    """(what is said, what was only thought). A block that is never closed is thought to its end."""
+    if "<" not in text:
+        return text.strip(), ""
+    thoughts = [match[2] for match in _CLOSED.finditer(text)]
+    text = _CLOSED.sub("", text)
+    for pattern in (_HEADLESS, _UNCLOSED):
+        if match := pattern.search(text):
+            thoughts.append(match[1])
+            text = text[: match.start()] + text[match.end() :]
+    return text.strip(), "\n".join(part.strip() for part in thoughts if part.strip())
+
+
+def history_message(text: str, calls: Sequence[ToolCall]) -> AIMessage:
+    """The reply as the history keeps it. What was no JSON object stays visible as an invalid call."""
+    valid: list[WireCall] = [tool_call(name=c.name, args=dict(c.args), id=c.id) for c in calls if c.args is not None]
+    invalid: list[InvalidToolCall] = [
+        invalid_tool_call(name=c.name, args=c.raw, id=c.id, error="not a JSON object")
+        for c in calls
+        if c.args is None
+    ]
+    return AIMessage(content=text, tool_calls=valid, invalid_tool_calls=invalid)
+
+
+def calls_of(message: AIMessage) -> tuple[ToolCall, ...]:
+    """The calls in a message of the history."""
+    valid = [ToolCall(call["id"] or "", call["name"], call["args"]) for call in message.tool_calls]
+    invalid = [
+        ToolCall(call["id"] or "", call["name"] or "", None, call["args"] or "")
+        for call in message.invalid_tool_calls
+    ]
+    return (*valid, *invalid)
+
+
+def with_unique_ids(reply: Reply, taken: set[str]) -> Reply:
+    """The reply, its call ids unlike those in `taken` (servers that number from zero repeat them each step)."""
+    if not any(call.id in taken for call in reply.calls):
+        return reply
+    calls = tuple(replace(call, id=_fresh_id()) if call.id in taken else call for call in reply.calls)
+    return replace(reply, calls=calls, message=history_message(reply.text, calls))
+
+
+def arguments(raw: str) -> dict[str, Any] | None:
+    """The JSON object in `raw`, common faults mended; None if there is none. Never guesses at a torn end."""
+    for mend in (_as_sent, _unfenced, _without_trailing_commas, _python_literal):
+        try:
+            value = mend(raw.strip())
+            if isinstance(value, str):  # an object that was encoded twice
+                value = _as_sent(value.strip())
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        if value is None:
+            return {}
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return value
+    return None
+
+
+def estimated_tokens(chars: int) -> int:
+    """A cheap estimate of tokens: four characters each, which errs on the high side for English and code."""
+    return -(-chars // CHARS_PER_TOKEN)
+
+
+def _calls(chunks: Iterable[Mapping[str, Any]]) -> Iterable[ToolCall]:
+    """The calls, each with an id of its own."""
+    taken: set[str] = set()
+    for chunk in chunks:
+        raw = chunk.get("args") or ""
+        call_id = chunk.get("id") or ""
+        if not call_id or call_id in taken:
+            call_id = _fresh_id()
+        taken.add(call_id)
+        name = (chunk.get("name") or "").strip().removeprefix("functions.")
+        args = arguments(raw)
+        yield ToolCall(call_id, name, args, "" if args is not None else raw)
+
+
+def _fresh_id() -> str:
+    return "call_" + new_id()[:24]
+
+
+def _as_sent(raw: str) -> Any:
+    # strict=False: cheap models put line breaks into strings
+    return json.loads(raw, strict=False) if raw else None
+
+
+def _unfenced(raw: str) -> Any:
+    match = _FENCE.match(raw)
+    if not match:
+        raise ValueError("no fence")
+    return _without_trailing_commas(match[1].strip())
+
+
+def _without_trailing_commas(raw: str) -> Any:
+    return _as_sent(_STRING_OR_COMMA.sub(lambda match: "" if match[0] == "," else match[0], raw))
+
+
+def _python_literal(raw: str) -> Any:
+    if len(raw) > MAX_REPAIR_CHARS or not raw.startswith("{"):
+        raise ValueError("no literal")
+    value = ast.literal_eval(raw)
+    return json.loads(json.dumps(value))  # what JSON can't say is no argument
