@@ -1,0 +1,223 @@
+"""The connection to Redis: timeouts, retries through an outage, scripts by their hash."""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import structlog
+from redis import exceptions as fault
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from agents.domain.errors import RoomError, RoomUnavailable, SettingsError
+
+log = structlog.get_logger()
+
+Arg = str | int | bytes
+CONNECT_TIMEOUT = 5.0  # seconds
+ANSWER_TIMEOUT = 5.0  # seconds; nothing here blocks in the server
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between tries
+_SCRIPTS = Path(__file__).with_name("scripts")
+
+# what passes: the server restarts, fails over, loads its file, or somebody frees memory or disk
+_PASSING = (
+    fault.ConnectionError,
+    fault.TimeoutError,
+    fault.ReadOnlyError,
+    fault.OutOfMemoryError,
+    fault.ClusterDownError,
+    fault.TryAgainError,
+    fault.MasterDownError,
+    OSError,
+)
+_REFUSED = (fault.AuthenticationError, fault.AuthorizationError, fault.NoPermissionError)
+
+
+@cache
+def source(name: str) -> tuple[bytes, str]:
+    """A script's text, with the common part in front, and its SHA-1."""
+    text = b"".join(_SCRIPTS.joinpath(f"{part}.lua").read_bytes() for part in ("lib", name))
+    return text, hashlib.sha1(text, usedforsecurity=False).hexdigest()
+
+
+def shown(url: str) -> str:
+    """`url` without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+
+
+class Link:
+    """Connections to one Redis. A call waits an outage out: `patience` seconds, or for ever (None).
+
+    Because a call may be sent again after a lost answer, everything sent through it must be idempotent.
+    """
+
+    def __init__(self, url: str, patience: float | None = None) -> None:
+        self.url = shown(url)
+        self._patience = patience
+        self._pool = _pool(url)
+        self._idle: list[AbstractConnection] = []
+
+    async def script(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> list[Any]:
+        """Run a script; its answer is a list that starts with a word. Raise RoomUnavailable."""
+        text, sha = source(name)
+        rest = (len(keys), *map(_raw, keys), *map(_raw, args))
+
+        async def run(connection: AbstractConnection) -> Any:
+            try:
+                return await _exchange(connection, "EVALSHA", sha, *rest)
+            except fault.NoScriptError:
+                return await _exchange(connection, "EVAL", text, *rest)
+
+        answer: list[Any] = await self._through_outages(run)
+        return answer
+
+    async def command(self, *args: Arg) -> Any:
+        """Run one command. Raise RoomUnavailable."""
+        raw = tuple(map(_raw, args))
+        return await self._through_outages(lambda connection: _exchange(connection, *raw))
+
+    async def version(self) -> str:
+        """The server's version; "older than 6" where it is too old to tell, empty of a double."""
+        try:
+            hello = await self.command("HELLO")
+        except RoomUnavailable:
+            raise
+        except RoomError:
+            return "older than 6"
+        fields = dict(zip(hello[::2], hello[1::2], strict=True))
+        return str(fields[b"version"].decode()) if fields[b"server"] in (b"redis", b"valkey") else ""
+
+    def outage(self) -> "Outage":
+        """How a caller with a connection of its own waits."""
+        return Outage(self.url, self._patience)
+
+    @asynccontextmanager
+    async def private(self) -> AsyncIterator[AbstractConnection]:
+        """A connection of one's own, closed at the end. Its faults are the caller's."""
+        connection = self._fresh()
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            yield connection
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def aclose(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            await self._idle.pop().disconnect(nowait=True)
+
+    async def _through_outages(self, send: Any) -> Any:
+        outage = self.outage()
+        while True:
+            try:
+                answer = await self._once(send)
+            except (*_PASSING, fault.ResponseError) as error:
+                await outage.wait(error)
+                continue
+            outage.over()
+            return answer
+
+    def _fresh(self) -> AbstractConnection:
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    async def _once(self, send: Any) -> Any:
+        connection = self._idle.pop() if self._idle else self._fresh()
+        try:
+            if not connection.is_connected:
+                await connection.connect()  # type: ignore[no-untyped-call]
+            answer = await send(connection)
+        except fault.ResponseError:
+            self._idle.append(connection)
+            raise
+        except BaseException:
+            # half an answer may be left on it; the idle ones have probably broken with it
+            await connection.disconnect(nowait=True)
+            await self.aclose()
+            raise
+        self._idle.append(connection)
+        return answer
+
+
+class Outage:
+    """Waits between tries while Redis can't serve, and says so once in the log."""
+
+    def __init__(self, url: str, patience: float | None) -> None:
+        self._url = url
+        self._patience = patience
+        self._since: float | None = None
+        self._tries = 0
+
+    async def wait(self, error: BaseException) -> None:
+        """Pause before the next try; raise RoomUnavailable or RoomError if there is to be none."""
+        if isinstance(error, _REFUSED):
+            raise RoomUnavailable(
+                f"Redis at {self._url} refuses us ({_line(error)}): check user and password in REDIS_URL"
+            ) from error
+        if not _passes(error):
+            raise RoomError(f"Redis at {self._url} can't do it: {_line(error)}") from error
+        self._tries += 1
+        if self._since is None:
+            self._since = time.monotonic()
+        waited = time.monotonic() - self._since
+        if self._patience is not None and waited >= self._patience:
+            raise RoomUnavailable(
+                f"Redis at {self._url} didn't answer for {waited:.0f} s, {self._tries} tries ({_line(error)}): "
+                "start it, or set REDIS_URL to one that runs"
+            ) from error
+        if self._tries == 2:  # the first may be a connection that broke while idle
+            log.warning("redis doesn't serve, waiting", url=self._url, error=_line(error))
+        pause = min(FIRST_PAUSE * 2 ** min(self._tries - 2, 10), LONGEST_PAUSE) if self._tries > 1 else 0.0
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter, no secret
+
+    def over(self) -> None:
+        """Redis serves again."""
+        if self._tries > 1:
+            log.info("redis serves again", url=self._url)
+        self._since, self._tries = None, 0
+
+
+def _pool(url: str) -> ConnectionPool:
+    try:
+        return ConnectionPool.from_url(
+            url,
+            protocol=2,  # one shape of answers on every server
+            socket_timeout=ANSWER_TIMEOUT,
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),  # Link retries
+            driver_info=None,
+        )
+    except ValueError as error:
+        raise SettingsError(f"REDIS_URL {shown(url)!r}: {error}; it looks like redis://host:6379/0") from None
+
+
+async def _exchange(connection: AbstractConnection, *args: Any) -> Any:
+    await connection.send_command(*args)
+    return await connection.read_response()
+
+
+def _raw(arg: Arg) -> bytes | int:
+    """Text as UTF-8; half a surrogate pair can't be sent and becomes a question mark."""
+    return arg.encode("utf-8", "replace") if isinstance(arg, str) else arg
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether waiting may mend it."""
+    return isinstance(error, _PASSING) or str(error).startswith(("MISCONF", "BUSY", "NOREPLICAS"))
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

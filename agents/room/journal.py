@@ -1,0 +1,76 @@
+"""What a turn did, and its end."""
+
+from collections.abc import Sequence
+
+from agents.domain.errors import LeaseLost, StaleEpoch
+from agents.domain.message import Message, new_id
+from agents.domain.mission import RoomState
+from agents.domain.turn import Claim, JournalEntry, Outcome, StopReason
+from agents.room.connection import Arg, Link
+from agents.room.keys import Keys
+from agents.room.room import Retention
+from agents.room.wire import acts, delivered_to, encoded, entry_to_text, outcome_to_text, placed, said_flag
+
+STATE_AFTER = {StopReason.DONE: RoomState.DONE, StopReason.AWAITING_INPUT: RoomState.AWAITING_INPUT}
+
+
+class RedisJournal:
+    """The `Journal` port on Redis."""
+
+    def __init__(self, link: Link, keys: Keys, retention: Retention) -> None:
+        self._link = link
+        self._keys = keys
+        self._retention = retention
+
+    async def record(self, claim: Claim, entries: Sequence[JournalEntry], events: Sequence[Message] = ()) -> None:
+        """See the port."""
+        args: list[Arg] = [
+            *_holder(claim),
+            new_id(),  # the token of this call: sent again after a lost answer, it writes once
+            self._keys.channel,
+            self._retention.log,
+            acts(entries),
+            len(entries),
+            *map(entry_to_text, entries),
+        ]
+        for event in events:
+            args += [said_flag(event), encoded(event)]
+        status, *_ = await self._link.script("record", [*self._keys.common, self._keys.journal(claim.turn)], args)
+        if status == b"stale":
+            raise StaleEpoch(f"turn {claim.turn} of {claim.role}: stopped or cleared meanwhile")
+        _require_held(status, claim)
+
+    async def commit(self, claim: Claim, outcome: Outcome, replies: Sequence[Message] = ()) -> list[Message]:
+        """See the port."""
+        state = STATE_AFTER.get(outcome.reason)
+        keys = [*self._keys.common, self._keys.journal(claim.turn), self._keys.inbox(claim.role)]
+        args: list[Arg] = [
+            *_holder(claim),
+            self._keys.channel,
+            self._retention.log,
+            state.value if state else "",
+            outcome.detail,
+            outcome_to_text(outcome),
+            self._retention.journal,
+        ]
+        for reply in replies:
+            to = delivered_to(reply)
+            args += [encoded(reply), reply.id, said_flag(reply), len(to)]
+            for role in to:
+                inbox = self._keys.inbox(role)
+                if inbox not in keys:
+                    keys.append(inbox)
+                args += [keys.index(inbox) + 1, role]
+        status, *answer = await self._link.script("commit", keys, args)
+        _require_held(status, claim)
+        places = answer[0].split(b",") if answer[0] else []
+        return [placed(reply, place) for reply, place in zip(replies, places, strict=False)]
+
+
+def _holder(claim: Claim) -> tuple[str, str, int, int]:
+    return claim.turn, claim.consumer, claim.fence, claim.epoch
+
+
+def _require_held(status: bytes, claim: Claim) -> None:
+    if status == b"lost":
+        raise LeaseLost(f"turn {claim.turn} of {claim.role} was taken over or closed")

@@ -1,0 +1,41 @@
+"""The names of a room's keys: the one place that knows them."""
+
+import re
+
+from agents.domain.errors import BadInput
+
+_ROOM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Keys:
+    """Keys of one room. All share the hash tag `{room}`, so that a cluster keeps them together.
+
+    Raise BadInput for a name that can't be a room's.
+    """
+
+    def __init__(self, room: str) -> None:
+        if not _ROOM.fullmatch(room):
+            raise BadInput(f"{room!r} can't name a room: use 1 to 64 of A-Z a-z 0-9 _ . -")
+        self._tag = f"{{{room}}}"
+        self.channel = room
+        self.control = f"{self._tag}:control"
+        self.log = f"{self._tag}:log"
+        self.said = f"{self._tag}:said"
+        self.turns = f"{self._tag}:turns"
+        self.mission = f"{self._tag}:mission"
+        self.roles = f"{self._tag}:roles"
+        self.presence = f"{self._tag}:presence"
+        self.hosted = f"{self._tag}:hosted"
+        ids = f"{self._tag}:ids"
+        # the order scripts/lib.lua takes them in
+        self.common = (
+            self.control, self.log, self.said, ids, f"{ids}:old", self.turns, self.mission, self.roles
+        )  # fmt: skip
+
+    def inbox(self, role: str) -> str:
+        """The inbox of a role."""
+        return f"{self._tag}:inbox:{role}"
+
+    def journal(self, turn: str) -> str:
+        """The journal of a turn."""
+        return f"{self._tag}:turn:{turn}"

@@ -1,0 +1,63 @@
+"""Opening a room on Redis."""
+
+import re
+
+from agents.domain.errors import SettingsError
+from agents.domain.message import new_id
+from agents.room.connection import Link
+from agents.room.control import RedisControl
+from agents.room.inbox import RedisInbox
+from agents.room.journal import RedisJournal
+from agents.room.keys import Keys
+from agents.room.mission import RedisMission
+from agents.room.presence import RedisPresence
+from agents.room.room import RedisRoom, Retention
+
+OLDEST = (6, 2)
+
+
+class RedisOpenRoom:
+    """The `OpenRoom` port on Redis: its parts share one link."""
+
+    def __init__(self, link: Link, keys: Keys, lease: float, retention: Retention) -> None:
+        self._link = link
+        self._keys = keys
+        self._lease = lease
+        self._life = new_id()
+        self.room = RedisRoom(link, keys, retention)
+        self.control = RedisControl(link, keys, retention)
+        self.mission = RedisMission(link, keys)
+        self.presence = RedisPresence(link, keys)
+        self.journal = RedisJournal(link, keys, retention)
+
+    def inbox(self, role: str, consumer: str) -> RedisInbox:
+        """The inbox of `role` as `consumer` sees it."""
+        return RedisInbox(self._link, self._keys, self.journal, role, consumer, self._life, self._lease)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._link.aclose()
+
+
+async def open_room(
+    url: str, name: str, *, patience: float | None = None, lease: float = 15.0, retention: Retention | None = None
+) -> RedisOpenRoom:
+    """Open the room `name` on the Redis at `url` (redis://, rediss:// or unix://).
+
+    Every call waits an outage out: `patience` seconds and then raises RoomUnavailable, or for ever (None).
+    `lease`: seconds a silent worker keeps its turn. Raise BadInput for a name or URL that can't be, SettingsError
+    for a server older than 6.2.
+    """
+    keys = Keys(name)
+    link = Link(url, patience)
+    try:
+        _require_recent(await link.version(), link.url)
+    except BaseException:
+        await link.aclose()
+        raise
+    return RedisOpenRoom(link, keys, lease, retention or Retention())
+
+
+def _require_recent(version: str, url: str) -> None:
+    if version and tuple(map(int, re.findall(r"\d+", version))) < OLDEST:
+        raise SettingsError(f"REDIS_URL {url}: Redis {version} is too old; use Redis ≥ 6.2 or Valkey ≥ 7.2")
