@@ -145,8 +145,8 @@ def _spoken(scenario: Scenario, rule: Rule, conversation: Conversation, groups: 
 def _fact(scenario: Scenario, rule: Rule, conversation: Conversation, name: str) -> str | int:
     fact = scenario.facts.get(name)
     for text in (conversation.heard, *conversation.earlier) if fact else ():
-        if fact and (match := re.search(fact.pattern, text)):
-            return int(match[1]) if fact.type == "integer" else match[1]
+        if fact and (found := re.findall(fact.pattern, text)):
+            return int(found[-1]) if fact.type == "integer" else str(found[-1])
     raise NoLine(
         f"no line for {conversation.role}: rule '{rule.id}' fits but needs '{name}', which nobody has named. "
         f"The rehearsal '{scenario.name}' only plays: {scenario.plays}"

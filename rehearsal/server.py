@@ -139,12 +139,15 @@ async def _instead(fault: Fault) -> _Answer:
 
 
 def _spoken(line: Line, body: Mapping[str, Any], *, truncated: bool) -> _Answer:
+    headers = {"X-Rehearsal-Rule": line.rule.id}
     if body.get("stream"):
-        return _Answer(200, content_type="text/event-stream", stream=_events(line, body, truncated), broken=truncated)
+        events = _events(line, body, truncated)
+        return _Answer(200, content_type="text/event-stream", headers=headers, stream=events, broken=truncated)
     whole = json.dumps(completions.completion(line, body), ensure_ascii=False).encode()
     if truncated:
-        return _Answer(200, whole[: len(whole) // 2], headers={"Content-Length": str(len(whole))}, broken=True)
-    return _Answer(200, whole)
+        headers["Content-Length"] = str(len(whole))
+        return _Answer(200, whole[: len(whole) // 2], headers=headers, broken=True)
+    return _Answer(200, whole, headers=headers)
 
 
 async def _events(line: Line, body: Mapping[str, Any], truncated: bool) -> AsyncIterator[bytes]:
