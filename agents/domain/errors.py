@@ -18,6 +18,7 @@ MiniLabError
 │   ├── MissingBinary       names the program and how to get it
 │   ├── ToolTimeout
 │   └── Refused             policy, role or state says no
+├── SessionError            a team can't be started here, or can't be joined
 └── ModelError
     ├── ModelUnavailable    transient, retries exhausted: endpoint and last answer named
     ├── ModelRejected       the endpoint says no (401, 404, HTML …): the setting to mend named
@@ -95,6 +96,10 @@ class ToolTimeout(ToolError):
 
 class Refused(ToolError):
     """Role, policy or the room's state says no."""
+
+
+class SessionError(MiniLabError):
+    """A session on this machine can't start, or can't be joined."""
 
 
 class ModelError(MiniLabError):

@@ -1,0 +1,153 @@
+"""`minilab`: the command line. Reads the settings and composes the rest; imports nothing heavy before it is needed."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from agents.settings import Settings
+    from client.desk import Front
+
+HOME = Path(__file__).resolve().parent.parent
+app = typer.Typer(
+    help="A chat room in which a team of LLM agents does real infrastructure work.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Objective = Annotated[list[str] | None, typer.Argument(help="What you want, in your own words.")]
+
+
+@app.command()
+def up(objective: Objective = None) -> None:
+    """Start the team (or join the one that is up), say the objective, converse."""
+    from client import desk
+
+    _run(lambda front: desk.up(front, _words(objective)))
+
+
+@app.command()
+def console() -> None:
+    """Join the team that is up, here or on REDIS_URL."""
+    from client import desk
+
+    _run(desk.console)
+
+
+@app.command()
+def run(objective: Objective = None) -> None:
+    """One objective: activity to stderr, the answer to stdout. Exit 0 done, 1 failed, 3 stopped, 4 awaiting input."""
+    from client import desk
+
+    words = _words(objective)
+    if not words:
+        raise typer.BadParameter('say what you want: ./minilab run "…"')
+    _run(lambda front: desk.run(front, words))
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
+    """Check this machine: programs, sandbox, Redis, model endpoint. Exit 1 if something needed is missing."""
+    from client import doctor
+
+    settings = _settings()
+    raise SystemExit(doctor.main(doctor.Subject.of(settings, HOME), as_json=as_json))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Everything `make check` does: ruff, mypy, the import contracts and pytest (which gets the extra arguments)."""
+    from client import selftest
+
+    raise SystemExit(selftest.main(HOME, context.args))
+
+
+@app.command()
+def setup(dev: Annotated[bool, typer.Option("--dev", help="With the test tools.")] = False) -> None:
+    """Only prepare .venv, as every command does when it is out of step with uv.lock."""
+    print(f"{sys.prefix} is in step with uv.lock{', test tools included' if dev else ''}")
+
+
+@app.command()
+def init() -> None:
+    """Write .env from .env.template; an .env that is there stays as it is."""
+    from client import initialise
+
+    raise SystemExit(initialise.main(HOME))
+
+
+def main() -> None:
+    """The program."""
+    from agents.domain.errors import BadInput, MiniLabError
+
+    try:
+        app(prog_name="minilab")
+    except MiniLabError as error:
+        print(f"minilab: {error}", file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, BadInput) else 1) from None
+
+
+def _words(objective: list[str] | None) -> str:
+    return " ".join(objective or ()).strip()
+
+
+def _run(work: Callable[["Front"], Coroutine[Any, Any, int]]) -> None:
+    """Compose the user's side from the settings and run `work` until it ends or a signal comes."""
+    from client.signals import Signalled, until_signalled
+
+    _quiet_logs()
+    front = _front(_settings())
+    try:
+        code = asyncio.run(until_signalled(work(front)))
+    except Signalled as signalled:
+        code = signalled.exit_code
+    raise SystemExit(int(code))
+
+
+def _settings() -> "Settings":
+    from agents import settings
+
+    return settings.load()
+
+
+def _front(settings: "Settings") -> "Front":
+    from agents.domain.redaction import SecretMask
+    from client.desk import Front
+    from client.session import Place
+
+    place = Place(
+        home=HOME,
+        state_dir=settings.state_dir,
+        room=settings.room,
+        redis_url=settings.redis_url,
+        rehearsing=settings.rehearsing,
+        environment={**os.environ, "MINILAB_HOME": str(settings.minilab_home)},
+    )
+    return Front(place, settings.minilab_home, SecretMask(settings.secrets()), _term())
+
+
+def _term() -> str:
+    """The kind of terminal; a container's is often unnamed or named too modestly for colours."""
+    if os.environ.get("TERM", "") in ("", "xterm"):
+        os.environ["TERM"] = "xterm-256color"
+    return os.environ["TERM"]
+
+
+def _quiet_logs() -> None:
+    """The room's log lines don't belong between the conversation's: what matters is said there."""
+    import logging
+
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+if __name__ == "__main__":
+    main()
