@@ -59,7 +59,7 @@ class Agent:
         self._limits = limits
         self._wake = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None
-        self._claim: Claim | None = None
+        self._halting = False
         self._activity = "idle"
         self._step = 0
 
@@ -91,19 +91,20 @@ class Agent:
 
     async def halt(self) -> str | None:
         """Cancel the turn under way and all it started, close it as stopped; return what it did, None if idle."""
-        turn, claim, activity = self._turn, self._claim, self._activity
-        if turn is None or claim is None:
+        turn, activity = self._turn, self._activity
+        if turn is None:
             return None
+        self._halting = True
         turn.cancel()
         await asyncio.wait([turn])
-        await self._commit_quietly(claim, Outcome(StopReason.STOPPED, detail=activity))
+        self._halting = False
         return activity
 
     async def _work_off(self) -> None:
         """Claim and run turns until there is none. Cancelled, it leaves the turn open for whoever claims it next."""
         while claim := await self._inbox.claim():
             turn = asyncio.create_task(self._guarded(claim), name=f"turn {self.name}")
-            self._turn, self._claim = turn, claim
+            self._turn = turn
             try:
                 await asyncio.wait([turn])
             except asyncio.CancelledError:
@@ -111,7 +112,7 @@ class Agent:
                 await asyncio.wait([turn])
                 raise
             finally:
-                self._turn, self._claim, self._activity, self._step = None, None, "idle", 0
+                self._turn, self._activity, self._step = None, "idle", 0
 
     def _progress(self, step: int, activity: str) -> None:
         self._step, self._activity = step, activity
@@ -123,6 +124,10 @@ class Agent:
             await self._think_and_answer(claim)
         except LeaseLost:
             log.warning("turn taken over by another worker", role=self.name, turn=claim.turn)
+        except asyncio.CancelledError:
+            if self._halting:  # closed in here, so that nobody can claim it again in between
+                await self._commit_quietly(claim, Outcome(StopReason.STOPPED, detail=self._activity))
+            raise
         except StaleEpoch:
             await self._commit_quietly(claim, Outcome(StopReason.STOPPED))
         except Exception:  # the agent's boundary: whatever it was, the next message finds it listening
