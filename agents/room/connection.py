@@ -190,18 +190,19 @@ class Outage:
 
 
 def _pool(url: str) -> ConnectionPool:
+    options: dict[str, Any] = {
+        "protocol": 2,  # one shape of answers on every server
+        "socket_timeout": ANSWER_TIMEOUT,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),  # Link retries
+        "driver_info": None,
+    }
+    if not url.startswith("unix:"):
+        options["socket_keepalive"] = True
     try:
-        return ConnectionPool.from_url(
-            url,
-            protocol=2,  # one shape of answers on every server
-            socket_timeout=ANSWER_TIMEOUT,
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),  # Link retries
-            driver_info=None,
-        )
+        return ConnectionPool.from_url(url, **options)
     except ValueError as error:
-        raise SettingsError(f"REDIS_URL {shown(url)!r}: {error}; it looks like redis://host:6379/0") from None
+        raise SettingsError(f"REDIS_URL {shown(url)!r}: {_line(error)}; it looks like redis://host:6379/0") from None
 
 
 async def _exchange(connection: AbstractConnection, *args: Any) -> Any:
