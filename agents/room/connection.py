@@ -78,6 +78,9 @@ class Link:
             try:
                 return await _exchange(connection, "EVALSHA", sha, *rest)
             except fault.NoScriptError:
+                # the stand-in server hangs up after an error
+                await connection.disconnect(nowait=True)
+                await connection.connect()  # type: ignore[no-untyped-call]
                 return await _exchange(connection, "EVAL", text, *rest)
 
         answer: list[Any] = await self._through_outages(run)
@@ -139,13 +142,11 @@ class Link:
             if not connection.is_connected:
                 await connection.connect()  # type: ignore[no-untyped-call]
             answer = await send(connection)
-        except fault.ResponseError:
-            self._idle.append(connection)
-            raise
-        except BaseException:
-            # half an answer may be left on it; the idle ones have probably broken with it
+        except BaseException as error:
+            # half an answer may be left on it
             await connection.disconnect(nowait=True)
-            await self.aclose()
+            if isinstance(error, fault.ConnectionError):  # the idle ones have broken with it
+                await self.aclose()
             raise
         self._idle.append(connection)
         return answer
@@ -180,7 +181,8 @@ class Outage:
         if self._tries == 2:  # the first may be a connection that broke while idle
             log.warning("redis doesn't serve, waiting", url=self._url, error=_line(error))
         pause = min(FIRST_PAUSE * 2 ** min(self._tries - 2, 10), LONGEST_PAUSE) if self._tries > 1 else 0.0
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter, no secret
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311  jitter, no secret
+        await asyncio.sleep(pause if self._patience is None else min(pause, self._patience - waited))
 
     def over(self) -> None:
         """Redis serves again."""
