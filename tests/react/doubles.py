@@ -34,7 +34,9 @@ SECRET = "hunter2-hunter2"
 
 
 def role(name: str = "Coder", **limits: Any) -> Role:
-    return Role(name, "writes code", (), ("look", "save"), "default", False, Limits(**limits), "You write code.", "sha")
+    return Role(
+        name, "writes code", (), ("look", "save"), "default", False, Limits(**limits), "You write code.", "sha"
+    )
 
 
 def claim(*texts: str, entries: Sequence[JournalEntry] = (), sender: str = "Architect") -> Claim:
@@ -251,7 +253,9 @@ def stream(*events: Mapping[str, Any] | str, end: bool = True, then: float = 0.0
     """A streamed answer; `end` says [DONE], `then` keeps it open that long, `pause` lies between events."""
 
     async def line(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n"
+        )
         for event in events:
             text = event if isinstance(event, str) else f"data: {json.dumps(event)}\n\n"
             writer.write(text.encode())

@@ -18,7 +18,7 @@ def events(*parts: bytes) -> list[Any]:
     ("parts", "wanted"),
     [
         ((b'data: {"a":1}\n\ndata: [DONE]\n\n',), [{"a": 1}, None]),
-        ((b'da', b'ta: {"a"', b':1}\n', b'\n'), [{"a": 1}]),
+        ((b"da", b'ta: {"a"', b":1}\n", b"\n"), [{"a": 1}]),
         ((b'data:{"a":1}\r\n\r\ndata: {"b":2}\r\n\r\n',), [{"a": 1}, {"b": 2}]),
         ((b': keep-alive\n\nevent: message\nid: 1\ndata: {"a":1}\n\n',), [{"a": 1}]),
         ((b'data: {"a":\ndata: 1}\n\n',), [{"a": 1}]),

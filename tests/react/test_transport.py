@@ -88,7 +88,9 @@ async def test_connections_are_kept_alive() -> None:
     [
         respond(200, completion()),
         respond(200, completion(), kind="text/plain"),
-        respond(200, 'data: {"choices":[{"delta":{"content":"hello"},"finish_reason":"stop"}]}\n\n', kind="text/plain"),
+        respond(
+            200, 'data: {"choices":[{"delta":{"content":"hello"},"finish_reason":"stop"}]}\n\n', kind="text/plain"
+        ),
         stream(piece("hello"), piece(finish="stop"), end=False),
         stream(piece("hello"), end=True),
         stream(": waiting\n\n", piece("hello"), piece(finish="stop")),

@@ -1,0 +1,116 @@
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage, messages_to_dict
+
+from agents.domain.turn import Effect, EntryKind, JournalEntry, Status, StopReason, ToolCall, Usage
+from agents.react.messages import Reply
+from agents.react.resume import rebuild
+from tests.react.doubles import assert_paired, call, calls, says
+
+
+def reply_entry(step: int, reply: Reply) -> JournalEntry:
+    (message,) = messages_to_dict([reply.message])
+    return JournalEntry(
+        EntryKind.REPLY, step, {"message": message, "usage": asdict(reply.usage), "model": reply.model}
+    )
+
+
+def result_entry(step: int, wanted: ToolCall, content: str = "fine", **body: Any) -> JournalEntry:
+    fields = {
+        "name": wanted.name,
+        "status": "ok",
+        "content": content,
+        "effect": "read",
+        "seconds": 0.1,
+        "ends": None,
+        **body,
+    }
+    return JournalEntry(EntryKind.RESULT, step, fields, wanted.id)
+
+
+def intent_entry(step: int, wanted: ToolCall, effect: Effect = Effect.MUTATE) -> JournalEntry:
+    return JournalEntry(EntryKind.INTENT, step, {"name": wanted.name, "args": {}}, wanted.id, effect)
+
+
+def note_entry(step: int, text: str) -> JournalEntry:
+    return JournalEntry(EntryKind.NOTE, step, {"text": text})
+
+
+A, B, C = call("a"), call("b", "save"), call("c")
+
+
+def test_nothing_journaled_is_a_fresh_start() -> None:
+    assert rebuild(()).messages == []
+    assert rebuild(()).step == 0
+
+
+def test_completed_steps_come_back_as_they_were() -> None:
+    entries = [
+        reply_entry(1, calls(A, B, text="both")),
+        intent_entry(1, B),
+        result_entry(1, B, "saved"),
+        result_entry(1, A, "seen"),
+        note_entry(2, "hurry"),
+        reply_entry(2, calls(C)),
+        result_entry(2, C, ""),
+    ]
+    resumed = rebuild(entries)
+    assert_paired(resumed.messages)
+    assert [str(m.content) for m in resumed.messages] == ["both", "seen", "saved", "[note] hurry", "", "(no output)"]
+    assert isinstance(resumed.messages[3], HumanMessage)
+    assert resumed.step == 2
+    assert resumed.usage == Usage(20, 4)
+    assert [[result.status for _, result in pairs] for pairs in resumed.done] == [[Status.OK, Status.OK], [Status.OK]]
+    assert resumed.outcome is None
+
+
+def test_a_started_change_without_a_result_is_unknown() -> None:
+    resumed = rebuild([reply_entry(1, calls(A, B, C)), result_entry(1, A, "seen"), intent_entry(1, B)])
+    assert_paired(resumed.messages)
+    seen, unknown, interrupted = (str(m.content) for m in resumed.messages[1:])
+    assert seen == "seen"
+    assert "UNKNOWN OUTCOME" in unknown
+    assert "probe first" in unknown
+    assert "Call it again" in interrupted
+    assert [result.status for _, result in resumed.done[0]] == [Status.OK, Status.UNKNOWN, Status.CANCELLED]
+
+
+def test_the_same_id_in_another_step_is_another_call() -> None:
+    resumed = rebuild([reply_entry(1, calls(A)), result_entry(1, A, "one"), reply_entry(2, calls(A))])
+    assert [str(m.content) for m in resumed.messages[1::2]] == [
+        "one",
+        "interrupted: look was not carried out, nothing was changed. Call it again if you still need it.",
+    ]
+
+
+def test_a_broken_call_comes_back_broken() -> None:
+    torn = ToolCall("t", "look", None, "{torn")
+    resumed = rebuild([reply_entry(1, calls(torn)), result_entry(1, torn, "no JSON", status="error")])
+    assert_paired(resumed.messages)
+    assert resumed.done[0][0][0] == torn
+
+
+def test_a_turn_that_was_at_its_end_is_over() -> None:
+    replied = rebuild([reply_entry(3, says("done it"))]).outcome
+    assert replied is not None
+    assert (replied.reason, replied.text, replied.steps) == (StopReason.REPLIED, "done it", 3)
+    finished = rebuild([reply_entry(1, calls(A)), result_entry(1, A, "all green", ends="done")]).outcome
+    assert finished is not None
+    assert (finished.reason, finished.text) == (StopReason.DONE, "all green")
+
+
+def test_an_empty_reply_counts_but_is_not_sent_again() -> None:
+    resumed = rebuild([reply_entry(1, says("")), note_entry(1, "say something")])
+    assert resumed.empty == 1
+    assert [m.content for m in resumed.messages] == ["[note] say something"]
+    assert resumed.outcome is None
+
+
+def test_what_is_no_reply_is_a_bug() -> None:
+    entry = JournalEntry(
+        EntryKind.REPLY, 1, {"message": messages_to_dict([HumanMessage("x")])[0], "usage": {}, "model": "m"}
+    )
+    with pytest.raises(TypeError, match="human"):
+        rebuild([entry])
