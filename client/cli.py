@@ -1,4 +1,4 @@
-"""`minilab`: the command line. Reads the settings and composes the rest; imports nothing heavy before it is needed."""
+"""`minilab`: the command line. Reads the settings, composes the rest; imports nothing heavy before it needs it."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from agents.settings import Settings
     from client.desk import Front
+    from client.doctor import Subject
 
 HOME = Path(__file__).resolve().parent.parent
 app = typer.Typer(
@@ -57,8 +58,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Machine-readabl
     """Check this machine: programs, sandbox, Redis, model endpoint. Exit 1 if something needed is missing."""
     from client import doctor
 
-    settings = _settings()
-    raise SystemExit(doctor.main(doctor.Subject.of(settings, HOME), as_json=as_json))
+    raise SystemExit(doctor.main(_subject(_settings()), as_json=as_json))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -131,6 +131,16 @@ def _front(settings: "Settings") -> "Front":
         environment={**os.environ, "MINILAB_HOME": str(settings.minilab_home)},
     )
     return Front(place, settings.minilab_home, SecretMask(settings.secrets()), _term())
+
+
+def _subject(settings: "Settings") -> "Subject":
+    from client.doctor.rows import Endpoint, Subject
+
+    key = settings.openai_api_key
+    endpoint = Endpoint(settings.openai_api_base, key.get_secret_value(), settings.llm_model) if key else None
+    return Subject(
+        settings.minilab_home, settings.state_dir, settings.redis_url, settings.room, settings.sandbox, endpoint
+    )
 
 
 def _term() -> str:

@@ -19,8 +19,8 @@ from client.oneshot import Exit, pursue
 from client.roster import Crew, read_crew
 from client.session import Place, Session, team, visit
 
-REHEARSAL = """REHEARSAL: no OPENAI_API_KEY is set, so a scripted model plays the scenario "{scenario}" over real HTTP.
-Redis, tools, files and pages are real; the words are written beforehand, whatever you ask for.
+REHEARSAL = """REHEARSAL: no OPENAI_API_KEY is set, so a scripted model plays the scenario "{scenario}".
+HTTP, Redis, tools, files and pages are real; the words are written beforehand, whatever you ask for.
 For a real team put OPENAI_API_KEY (and OPENAI_API_BASE, LLM_MODEL for another endpoint) into .env: ./minilab init"""
 
 

@@ -227,7 +227,7 @@ async def _address(lock: IO[str], place: Place) -> str:
             held = json.load(lock)
             if held["room"] != place.room:
                 raise SessionError(
-                    f"process {held['pid']} keeps room {held['room']} up here; end it, or join it with ROOM={held['room']}"
+                    f"process {held['pid']} keeps room {held['room']} up here; end it, or or set ROOM={held['room']}"
                 )
             return str(held["url"])
         await asyncio.sleep(_POLL)

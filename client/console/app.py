@@ -56,7 +56,7 @@ class Terminal:
             bottom_toolbar=lambda: self._glance.text,
             key_bindings=_keys(),
             style=_STYLE,
-            enable_history_search=False,
+            erase_when_done=True,  # the message itself shows in the conversation
             refresh_interval=_GLANCE_SECONDS,
         )
 

@@ -1,0 +1,101 @@
+"""Programs on this machine: started, not looked at."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from client.doctor.rows import Level, Row
+from client.text import one_line
+
+SECONDS = 3.0
+_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program some tools need: how to ask its version, what is lost without it, how to get it."""
+
+    name: str
+    argv: tuple[str, ...]
+    without: str
+    fix: str
+
+
+_DOCKER = ("docker", "version", "--format", "{{.Server.Version}}")
+_TERRAFORM_FIX = "install it from developer.hashicorp.com/terraform/install"
+PROGRAMS = (
+    Program("git", ("git", "--version"), "no versions of what the team writes", "apt install git"),
+    Program("terraform", ("terraform", "version"), "run_terraform fails", _TERRAFORM_FIX),
+    Program("ssh", ("ssh", "-V"), "no remote hosts for Ansible", "apt install openssh-client"),
+    Program("kubectl", ("kubectl", "version", "--client"), "run_kubectl fails", "see kubernetes.io/docs/tasks/tools"),
+    Program("docker", _DOCKER, "no containers", "start the docker service, or install it"),
+    Program("node", ("node", "--version"), "no TypeScript in run_code", "apt install nodejs"),
+)
+
+# the smallest root a program starts in; what isn't there on this distribution is skipped
+_ROOT = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
+
+
+def program(row: Program) -> Row:
+    """Whether it starts, and its version."""
+    if shutil.which(row.argv[0]) is None:
+        return Row(row.name, Level.WARN, f"not found: {row.without}", row.fix)
+    code, said = _run(row.argv)
+    if code != 0:
+        return Row(row.name, Level.WARN, f"doesn't work ({said}): {row.without}", row.fix)
+    return Row(row.name, Level.OK, said)
+
+
+def python() -> Row:
+    """The interpreter."""
+    return Row("python", Level.OK, f"{sys.version.split()[0]} ({sys.executable})")
+
+
+def venv() -> Row:
+    """Whether we run in the .venv that ./minilab keeps in step."""
+    if sys.prefix == sys.base_prefix:
+        return Row("venv", Level.FAIL, "not in a virtual environment", "start with ./minilab")
+    if not (Path(sys.prefix) / "minilab.stamp").is_file():
+        return Row("venv", Level.WARN, f"{sys.prefix} wasn't made by ./minilab", "start with ./minilab")
+    return Row("venv", Level.OK, sys.prefix)
+
+
+def ansible() -> Row:
+    """ansible-core comes with the dependencies; its program has to be next to Python's."""
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    if not playbook.is_file():
+        return Row("ansible", Level.FAIL, f"{playbook} is missing", "remove .venv and start ./minilab again")
+    return Row("ansible", Level.OK, f"ansible-core {metadata.version('ansible-core')}")
+
+
+def bubblewrap(sandbox: str) -> Row:
+    """A command run in a sandbox like the agents': no network, own processes, read-only system."""
+    binds = [part for path in _ROOT if Path(path).exists() for part in ("--ro-bind", path, path)]
+    argv = ("bwrap", "--unshare-all", "--die-with-parent", "--clearenv", "--tmpfs", "/", *binds)
+    argv += ("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/", "--", "/usr/bin/env", "true")
+    if shutil.which("bwrap") is None:
+        code, said = 127, "not found"
+    else:
+        code, said = _run(argv)
+    if code == 0:
+        return Row("bubblewrap", Level.OK, "a sandboxed command ran")
+    if sandbox == "container":
+        return Row("bubblewrap", Level.WARN, f"{said}; SANDBOX=container: the container is the boundary")
+    fix = "apt install bubblewrap; in a locked-down container set SANDBOX=container if it is the boundary"
+    return Row("bubblewrap", Level.WARN, f"{said}: run_shell and run_code are off", fix)
+
+
+def _run(argv: Sequence[str]) -> tuple[int, str]:
+    """Exit code and the first line said."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return 124, f"no answer within {SECONDS:.0f} s"
+    except OSError as error:
+        return 126, str(error.strerror)
+    text = (done.stdout if done.returncode == 0 and done.stdout.strip() else done.stderr).decode("utf-8", "replace")
+    return done.returncode, one_line(text, _WIDTH) or f"exit code {done.returncode}"
