@@ -1,0 +1,115 @@
+"""`ansible-playbook --syntax-check`, where it is only that.
+
+Loading a playbook can run programs: plugins beside it, an `ansible.cfg`, a `lookup('pipe', …)` in an import. So the
+folder is examined first, and what was examined is checked in a private copy: nothing another process writes meanwhile
+is ever loaded.
+"""
+
+import asyncio
+import re
+import shutil
+import tempfile
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from agents.executors.check_hazards import hazards
+from agents.executors.places import printable
+from agents.executors.process import Finished, Processes, base_environment
+from agents.executors.workspace import Workspace
+
+MAX_FILES = 200
+MAX_BYTES = 1 << 20
+_COPIED = (".yml", ".yaml", ".json", ".j2", ".ini", ".cfg", "")
+_HARMLESS_HERE = " may act in a check run"  # a module is named by a syntax check, and not run
+_CONFIG = """\
+[defaults]
+nocows = True
+nocolor = True
+localhost_warning = False
+deprecation_warnings = False
+home = {private}/home
+local_tmp = {private}/home
+roles_path = {private}/none
+collections_path = {private}/none
+library = {private}/none
+vars_plugins = {private}/none
+[inventory]
+enable_plugins = host_list
+"""
+
+
+class PlaybookSyntax:
+    """Checks playbooks of a workspace; private copies lie below `home`."""
+
+    def __init__(self, workspace: Workspace, processes: Processes, home: Path) -> None:
+        self._workspace = workspace
+        self._processes = processes
+        self._home = home
+
+    async def check(self, name: str, timeout: float) -> tuple[tuple[str, ...], str]:
+        """What Ansible says is wrong with the playbook, and why it was not asked ("": it was)."""
+        folder = str(PurePosixPath(name).parent)
+        files = await asyncio.to_thread(self._examined, folder)
+        if files is None:
+            return (), f"too many files in {folder}/ to examine before Ansible loads them"
+        if found := _dangers(name, files.get(name, "")):
+            return (), f"loading it could run programs ({printable(found[0])})"
+        left_out = {beside for beside, text in files.items() if _dangers(beside, text)}
+        copied = {beside: text for beside, text in files.items() if beside not in left_out}
+        finished, private = await self._run(copied, name, timeout)
+        if finished.timed_out:
+            return (), f"stopped after {timeout:g} s"
+        if finished.exit_code == 0:
+            return (), ""
+        said = complaint(f"{finished.stderr}\n{finished.stdout}".replace(f"{private}/", ""))
+        for beside in left_out:
+            if PurePosixPath(beside).name in said:
+                return (), f"it needs {printable(beside)}, and loading that could run programs"
+        return (said,), ""
+
+    async def _run(self, files: dict[str, str], name: str, timeout: float) -> tuple[Finished, str]:
+        private = Path(tempfile.mkdtemp(prefix="syntax-", dir=self._home)).resolve()
+        try:
+            await asyncio.to_thread(_copy, private, files)
+            config = private / "ansible.cfg"
+            env = base_environment(private / "home") | {
+                "ANSIBLE_CONFIG": str(config),
+                "ANSIBLE_HOME": str(private / "home"),
+                "ANSIBLE_LOCAL_TEMP": str(private / "home"),
+            }
+            argv = ["ansible-playbook", "--syntax-check", "-i", "localhost,", str(private / name)]
+            return await self._processes.run(argv, cwd=private, env=env, timeout=timeout), str(private)
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+
+    def _examined(self, folder: str) -> dict[str, str] | None:
+        """Name → text of what a playbook in `folder` may load; None: too much."""
+        entries = list(islice(self._workspace.entries(folder), MAX_FILES * 5))
+        wanted = [e for e in entries if e.kind == "file" and PurePosixPath(str(e.place)).suffix in _COPIED]
+        if len(wanted) > MAX_FILES or sum(e.size for e in wanted) > MAX_BYTES or len(entries) == MAX_FILES * 5:
+            return None
+        texts = ((str(e.place), self._workspace.read(str(e.place)).text) for e in wanted)
+        return {name: text for name, text in texts if text is not None and not name.endswith("ansible.cfg")}
+
+
+def _dangers(name: str, text: str) -> list[str]:
+    """Why loading this file could run something."""
+    return [hazard for hazard in hazards({name: text}, {}) if not hazard.endswith(_HARMLESS_HERE)]
+
+
+def _copy(private: Path, files: dict[str, str]) -> None:
+    (private / "home").mkdir()
+    (private / "ansible.cfg").write_text(_CONFIG.format(private=private), encoding="utf-8")
+    for name, text in files.items():
+        target = private / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def complaint(output: str) -> str:
+    """Ansible's error in one line, with the place it names."""
+    text = re.sub(r"(?m)^\[?WARNING\]?:.*$", "", output)
+    match = re.search(r"(?s)(?:\[ERROR\]|ERROR!)[: ]\s*(.*)", text)
+    lines = [line.strip() for line in (match[1] if match else text).splitlines()]
+    kept = [line for line in lines if line and not re.match(r"\^|The offending line|There appears|\d+ ", line)]
+    return " ".join(kept)[:500] or "it does not load"

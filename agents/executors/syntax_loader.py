@@ -1,0 +1,25 @@
+"""Reading YAML with tags nobody declared, as Ansible and CloudFormation have them."""
+
+from typing import Any
+
+import yaml
+
+
+class TolerantLoader(yaml.SafeLoader):
+    """Reads tags nobody declared (`!vault`, `!Ref`) as what they are on."""
+
+
+def _undeclared(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node)
+    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
+
+
+TolerantLoader.add_multi_constructor("!", _undeclared)
+
+
+def documents(text: str) -> list[Any]:
+    """The YAML documents in `text`. Raise yaml.YAMLError."""
+    return list(yaml.load_all(text, Loader=TolerantLoader))
