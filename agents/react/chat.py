@@ -61,7 +61,7 @@ class Chat(ChatOpenAI):
         async for generation in self._astream(messages, **extra):
             chunk = generation.message
         if not isinstance(chunk, AIMessageChunk):
-            raise TypeError(f"an answer of type {chunk.type}")
+            raise AssertionError("the transport answers as the assistant")
         model = (generation.generation_info or {}).get("model_name") or self.model_name
         return reply_of(chunk, chunk.tool_call_chunks, self._usage(chunk, messages, schemas), model)
 

@@ -88,7 +88,7 @@ async def test_the_history_goes_out_whole_and_broken_arguments_do_not() -> None:
         AIMessage(
             content="",
             tool_calls=[{"name": "look", "args": {"a": 1}, "id": "x", "type": "tool_call"}],
-            invalid_tool_calls=[broken],  # type: ignore[list-item]
+            invalid_tool_calls=[broken],
         ),
         ToolMessage("one", tool_call_id="x"),
         ToolMessage("two \ud800", tool_call_id="y"),

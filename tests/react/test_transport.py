@@ -60,7 +60,7 @@ async def closing() -> AsyncIterator[list[Transport]]:
 async def test_the_body_goes_out_as_it_is() -> None:
     async with endpoint(HELLO) as fake:
         transport = Transport(Endpoint(fake.base + "/", "key-of-mine"), PATIENT)
-        chunk = await answered(transport, Body(BODY.fragments * 2, b'[{"type":"function"}]'))
+        chunk = await answered(transport, Body([*BODY.fragments] * 2, b'[{"type":"function"}]'))
         await transport.aclose()
     (request,) = fake.requests
     assert request.headers.startswith("POST /v1/chat/completions ")
