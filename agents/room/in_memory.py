@@ -383,9 +383,9 @@ class InMemoryRoom:
         self.presence = _Presence(self._store)
         self.journal = _Journal(self._store)
 
-    def reopened(self) -> "InMemoryRoom":
-        """The same room, opened once more."""
-        return InMemoryRoom(self._name, lease=self._lease, store=self._store)
+    def reopened(self, lease: float | None = None) -> "InMemoryRoom":
+        """The same room, opened once more, as another process would."""
+        return InMemoryRoom(self._name, lease=lease or self._lease, store=self._store)
 
     def inbox(self, role: str, consumer: str) -> _Inbox:
         """The inbox of `role` as `consumer` sees it."""

