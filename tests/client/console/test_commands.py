@@ -1,0 +1,158 @@
+"""What one types and what becomes of it."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.domain.errors import BadInput, MessageTooLarge
+from agents.domain.message import Kind, Message
+from agents.domain.mission import HostedApp, Presence, RoomState, TcpProbe
+from client.console.commands import COMMANDS, Desk, help_text, submit
+from tests.support.desk import desk_of
+
+PROBE = TcpProbe(type="tcp", title="port is open", host="127.0.0.1", port=1)
+
+
+async def _posted(desk: Desk) -> list[Message]:
+    return await desk.opened.room.events()
+
+
+@pytest.mark.parametrize(
+    ("line", "to"),
+    [
+        ("publish a page", ("Architect",)),
+        ("@QA check it", ("QA",)),
+        ("@qa_alias and @DevOps", ("QA", "DevOps")),
+        ("@team stand up", ("Architect", "Coder", "DevOps", "Security", "QA", "Observer")),
+        ("look at `@QA` and me@QA.example", ("Architect",)),
+        ("/etc/hosts is wrong", ("Architect",)),
+        ("STOP it when it is done", ("Architect",)),
+        ("two\nlines", ("Architect",)),
+    ],
+)
+async def test_words_are_said_to_those_they_tag(prompts: Path, line: str, to: tuple[str, ...]) -> None:
+    desk, shown = desk_of(prompts)
+    await submit(desk, f"  {line} ")
+    [message] = await _posted(desk)
+    assert (message.sender, message.content, message.kind, message.to) == ("User", line, Kind.SAY, to)
+    assert shown.lines == []
+
+
+async def test_an_unknown_tag_is_named_with_the_nearest(prompts: Path) -> None:
+    desk, shown = desk_of(prompts)
+    await submit(desk, "@Codr fix it, @Codr; mail x@y.example, `@Nobody`, npm @types/node, @User knows")
+    assert shown.lines == ["── nobody is called @Codr; nearest: @Coder. Said to: Architect"]
+
+
+async def test_nothing_typed_nothing_said(prompts: Path) -> None:
+    desk, _ = desk_of(prompts)
+    await submit(desk, " \n ")
+    assert await _posted(desk) == []
+
+
+@pytest.mark.parametrize("line", ["STOP", "stop", " Stop ", "/stop", "/STOP wrong host"])
+async def test_stop(prompts: Path, line: str) -> None:
+    desk, shown = desk_of(prompts)
+    await submit(desk, line)
+    control = await desk.opened.control.read()
+    assert (control.state, control.epoch) == (RoomState.STOPPED, 1)
+    [order] = await _posted(desk)
+    assert (order.kind, order.data["action"], order.sender) == (Kind.CONTROL, "stop", "User")
+    assert shown.questions == []
+
+
+@pytest.mark.parametrize("line", ["CLEAR", "/clear"])
+async def test_clear_asks_first(prompts: Path, line: str) -> None:
+    desk, shown = desk_of(prompts, answer=False)
+    await submit(desk, "a mission")
+    await submit(desk, line)
+    assert (await desk.opened.mission.read()).requests
+    assert "nothing was cleared" in shown.text
+    shown.answer = True
+    await submit(desk, line)
+    assert not (await desk.opened.mission.read()).requests
+    assert len(shown.questions) == 2
+    assert (await _posted(desk))[-1].data["action"] == "clear"
+
+
+@pytest.mark.parametrize("line", ["exit", "quit", "EXIT", "/exit"])
+async def test_exit(prompts: Path, line: str) -> None:
+    desk, _ = desk_of(prompts)
+    await submit(desk, line)
+    assert desk.leaving
+    assert await _posted(desk) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"), [("/chekcs", "nearest: /checks"), ("/wo", "nearest: /who"), ("/zzzzz", "/help lists them")]
+)
+async def test_an_unknown_command_names_the_nearest(prompts: Path, line: str, hint: str) -> None:
+    desk, _ = desk_of(prompts)
+    with pytest.raises(BadInput, match=hint):
+        await submit(desk, line)
+    assert await _posted(desk) == []
+
+
+async def test_an_oversized_message_is_refused(prompts: Path) -> None:
+    desk, _ = desk_of(prompts)
+    with pytest.raises(MessageTooLarge, match="262,144"):
+        await submit(desk, "x" * (256 * 1024 + 1))
+    await submit(desk, "x" * 1000)
+    assert len(await _posted(desk)) == 1
+
+
+async def test_mission_shows_the_words_as_they_were_said(prompts: Path) -> None:
+    desk, shown = desk_of(prompts)
+    await submit(desk, "/mission")
+    assert "no mission" in shown.lines.pop()
+    await submit(desk, "Publish  it\non 8089")
+    await submit(desk, "/mission")
+    assert "  Publish  it\n  on 8089" in shown.lines[-1]
+    assert "no checks yet" in shown.lines[-1]
+
+
+async def test_checks_and_waive(prompts: Path) -> None:
+    desk, shown = desk_of(prompts)
+    await submit(desk, "a mission")
+    check = (await desk.opened.mission.propose([PROBE])).checks[0].id
+    await submit(desk, "/checks")
+    assert shown.lines[-1].startswith(f"[{check}] unknown port is open (tcp)")
+    await submit(desk, f"/waive [{check}] only a lab")
+    assert "waived" in shown.lines[-1]
+    assert "only a lab" in shown.lines[-1]
+    assert (await desk.opened.mission.read()).checks[0].waived == "only a lab"
+    said = (await _posted(desk))[-1]
+    assert (said.kind, said.data["check"]) == (Kind.CONTROL, check)
+
+
+@pytest.mark.parametrize("line", ["/waive", "/waive c123456", "/waive nope because"])
+async def test_waive_needs_a_known_check_and_a_reason(prompts: Path, line: str) -> None:
+    desk, _ = desk_of(prompts)
+    await submit(desk, "a mission")
+    await desk.opened.mission.propose([PROBE])
+    with pytest.raises(BadInput):
+        await submit(desk, line)
+    assert (await desk.opened.mission.read()).checks[0].waived is None
+
+
+async def test_who_and_apps(prompts: Path) -> None:
+    desk, shown = desk_of(prompts)
+    await submit(desk, "/who")
+    await submit(desk, "/apps")
+    assert shown.lines == ["── no agent is in the room", "── nothing is hosted"]
+    await desk.opened.presence.beat(Presence("QA", "QA-1", "box", "run_checks", 3))
+    await desk.opened.presence.host(HostedApp("page", 8089, "folder", "DevOps", 4e9))
+    await submit(desk, "/who")
+    await submit(desk, "/apps")
+    assert "run_checks" in shown.lines[-2]
+    assert "step 3" in shown.lines[-2]
+    assert "http://127.0.0.1:8089/" in shown.lines[-1]
+
+
+async def test_help_names_every_command(prompts: Path) -> None:
+    desk, shown = desk_of(prompts)
+    await submit(desk, "/help")
+    assert shown.lines == [help_text().plain]
+    for row in COMMANDS:
+        assert f"/{row.name}" in shown.text
+        assert row.help in shown.text
