@@ -215,11 +215,10 @@ def _message(result: Mapping[str, Any]) -> str:
     parts = [str(result[key]).strip() for key in ("msg", "module_stderr", "stderr", "stdout") if result.get(key)]
     parts = list(dict.fromkeys(part for part in parts if part))
     text = "\n".join(parts)
-    return (
-        text
-        if len(text) <= MESSAGE_CHARS
-        else f"{text[:MESSAGE_CHARS]}… ({len(text) - MESSAGE_CHARS} more characters)"
-    )
+    if len(text) <= MESSAGE_CHARS:
+        return text
+    half = MESSAGE_CHARS // 2  # the reason is often said last
+    return f"{text[:half]} … {len(text) - 2 * half} characters left out … {text[-half:]}"
 
 
 def _diffs(diff: Any) -> Iterator[str]:
