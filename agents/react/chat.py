@@ -10,20 +10,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import _convert_message_to_dict
 from pydantic import PrivateAttr
 
 from agents.domain.turn import Usage
 from agents.react.dialect import Dialect
-from agents.react.messages import Reply, content_text, estimated_tokens, reply_of
+from agents.react.messages import EXTRAS, THOUGHTS, Reply, content_text, estimated_tokens, reply_of
 from agents.react.transport import Body, Transport
 
 
 class Fragments:
     """The JSON of messages and tools, made once per object and dropped with it. Messages must not change later."""
 
-    def __init__(self) -> None:
+    def __init__(self, thoughts: bool = False) -> None:
+        self._thoughts = thoughts
         self._messages: dict[int, tuple[weakref.ref[BaseMessage], bytes]] = {}
         self._tools: tuple[Sequence[Any], bytes] = ((), b"")
 
@@ -43,7 +45,7 @@ class Fragments:
         return self._tools[1]
 
     def _added(self, message: BaseMessage) -> bytes:
-        fragment = _json(_wire_form(message))
+        fragment = _json(_wire_form(message, self._thoughts))
         key = id(message)
         self._messages[key] = (weakref.ref(message, lambda _: self._messages.pop(key, None)), fragment)
         return fragment
@@ -67,7 +69,10 @@ class Chat(ChatOpenAI):
 
     def learn(self, complaint: str) -> bool:
         """Whether the endpoint's complaint tells of a peculiarity that the next try will respect."""
-        return self._dialect.learn(complaint)
+        news = self._dialect.learn(complaint)
+        if news:
+            self._fragments = Fragments(self._dialect.wants_thoughts)
+        return news
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         """The request; `messages` is a Body of ready JSON instead of converted messages."""
@@ -76,6 +81,15 @@ class Chat(ChatOpenAI):
         fragments = self._fragments.of(self._dialect.messages(input_))
         payload["messages"] = Body(fragments, self._fragments.tools(schemas))
         return self._dialect.parameters(payload)
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        """langchain's conversion, keeping what a provider attached to its calls."""
+        made = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        if made and any(chunk[EXTRAS]):
+            made.message.additional_kwargs[EXTRAS] = chunk[EXTRAS]
+        return made
 
     def _usage(self, chunk: AIMessageChunk, messages: Sequence[BaseMessage], schemas: Sequence[Any]) -> Usage:
         """What the server counted; an estimate from the sizes where it doesn't say."""
@@ -102,12 +116,22 @@ def chat(model: str, transport: Transport) -> Chat:
     )
 
 
-def _wire_form(message: BaseMessage) -> dict[str, Any]:
-    """langchain's conversion, except that a call's broken arguments aren't sent back: servers reject them."""
+def _wire_form(message: BaseMessage, thoughts: bool) -> dict[str, Any]:
+    """langchain's conversion, except that a call's broken arguments aren't sent back: servers reject them.
+
+    What a provider attached to a call goes back with it; thoughts only to a server that demands them.
+    """
     wire: dict[str, Any] = _convert_message_to_dict(message)
-    if isinstance(message, AIMessage):
-        for call in wire.get("tool_calls", ())[len(message.tool_calls) :]:
-            call["function"]["arguments"] = "{}"
+    if not isinstance(message, AIMessage):
+        return wire
+    for call in wire.get("tool_calls", ())[len(message.tool_calls) :]:
+        call["function"]["arguments"] = "{}"
+    extras = message.additional_kwargs.get(EXTRAS, {})
+    for call in wire.get("tool_calls", ()):
+        if call["id"] in extras:
+            call[EXTRAS] = extras[call["id"]]
+    if thoughts:
+        wire[THOUGHTS] = message.additional_kwargs.get(THOUGHTS, "")
     return wire
 
 

@@ -12,11 +12,13 @@ NO_USAGE = "no stream_options"
 ONE_CALL = "one call per message"
 ALTERNATE = "roles alternate"
 NO_SYSTEM = "no system role"
+THINK_BACK = "thoughts sent back"
 
 _COMPLAINTS = {
     NO_USAGE: re.compile(r"stream_options|include_usage", re.IGNORECASE),
     ONE_CALL: re.compile(r"single tool[- _]?call|parallel[_ ]tool|multiple tool[- _]?calls", re.IGNORECASE),
     ALTERNATE: re.compile(r"roles? must alternate|alternat\w+ (?:between )?user", re.IGNORECASE),
+    THINK_BACK: re.compile(r"missing.{0,10}reasoning_content|reasoning_content.{0,60}passed back", re.IGNORECASE),
     NO_SYSTEM: re.compile(r"system (?:role|message)s? (?:is |are )?not supported", re.IGNORECASE),
 }
 
@@ -32,6 +34,11 @@ class Dialect:
         news = {limit for limit, pattern in _COMPLAINTS.items() if pattern.search(complaint)} - self._limits
         self._limits |= news
         return bool(news)
+
+    @property
+    def wants_thoughts(self) -> bool:
+        """Whether the server demands each reply's thoughts back."""
+        return THINK_BACK in self._limits
 
     def parameters(self, payload: dict[str, Any]) -> dict[str, Any]:
         """The request without what the server doesn't know."""
@@ -64,7 +71,8 @@ def one_call_each(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 def _one_by_one(message: AIMessage, results: dict[str, ToolMessage]) -> list[BaseMessage]:
     """The calls of one message, each with its result, which is taken out of `results`."""
-    parts = [AIMessage(content="", tool_calls=[call]) for call in message.tool_calls]
+    beside = message.additional_kwargs
+    parts = [AIMessage(content="", tool_calls=[call], additional_kwargs=beside) for call in message.tool_calls]
     parts += [AIMessage(content="", invalid_tool_calls=[call]) for call in message.invalid_tool_calls]
     parts[0] = parts[0].model_copy(update={"content": message.content})
     split: list[BaseMessage] = []

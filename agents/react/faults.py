@@ -72,6 +72,8 @@ def server_message(text: str) -> str:
         body = json.loads(text)
     except ValueError:
         body = text
+    if isinstance(body, list) and body:
+        body = body[0]
     if isinstance(body, dict):
         error = body.get("error", body)
         if isinstance(error, dict):

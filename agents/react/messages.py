@@ -16,6 +16,8 @@ from agents.domain.turn import ToolCall, Usage
 
 CHARS_PER_TOKEN = 4
 MAX_REPAIR_CHARS = 1_000_000
+THOUGHTS = "reasoning_content"  # as providers name the field
+EXTRAS = "extra_content"
 
 _THINK = r"(?:think|thinking|thought|reasoning)"
 _CLOSED = re.compile(rf"<({_THINK})>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
@@ -41,7 +43,9 @@ def reply_of(message: AIMessage, chunks: Iterable[Mapping[str, Any]], usage: Usa
     """The reply in `message`, whose tool calls arrived as `chunks` with name, args (text) and id."""
     text, thoughts = split_thoughts(content_text(message))
     calls = tuple(_calls(chunks))
-    return Reply(history_message(text, calls), text, thoughts, calls, usage, model)
+    signed = zip(calls, message.additional_kwargs.get(EXTRAS, ()), strict=False)
+    extras = {call.id: extra for call, extra in signed if extra}
+    return Reply(history_message(text, calls, thoughts, extras), text, thoughts, calls, usage, model)
 
 
 def content_text(message: BaseMessage) -> str:
@@ -65,15 +69,23 @@ def split_thoughts(text: str) -> tuple[str, str]:
     return text.strip(), "\n".join(part.strip() for part in thoughts if part.strip())
 
 
-def history_message(text: str, calls: Sequence[ToolCall]) -> AIMessage:
-    """The reply as the history keeps it. What was no JSON object stays visible as an invalid call."""
+def history_message(
+    text: str, calls: Sequence[ToolCall], thoughts: str = "", extras: Mapping[str, Any] | None = None
+) -> AIMessage:
+    """The reply as the history keeps it. What was no JSON object stays visible as an invalid call.
+
+    `thoughts` are for providers that demand them back, `extras` what a provider attached to calls, by their ids.
+    """
+    beside: dict[str, Any] = {THOUGHTS: thoughts} if thoughts else {}
+    if extras:
+        beside[EXTRAS] = dict(extras)
     valid: list[WireCall] = [tool_call(name=c.name, args=dict(c.args), id=c.id) for c in calls if c.args is not None]
     invalid: list[InvalidToolCall] = [
         invalid_tool_call(name=c.name, args=c.raw, id=c.id, error="not a JSON object")
         for c in calls
         if c.args is None
     ]
-    return AIMessage(content=text, tool_calls=valid, invalid_tool_calls=invalid)
+    return AIMessage(content=text, tool_calls=valid, invalid_tool_calls=invalid, additional_kwargs=beside)
 
 
 def calls_of(message: AIMessage) -> tuple[ToolCall, ...]:
@@ -91,7 +103,9 @@ def with_unique_ids(reply: Reply, taken: set[str]) -> Reply:
     if not any(call.id in taken for call in reply.calls):
         return reply
     calls = tuple(replace(call, id=_fresh_id()) if call.id in taken else call for call in reply.calls)
-    return replace(reply, calls=calls, message=history_message(reply.text, calls))
+    signed = reply.message.additional_kwargs.get(EXTRAS, {})
+    extras = {new.id: signed[old.id] for old, new in zip(reply.calls, calls, strict=True) if old.id in signed}
+    return replace(reply, calls=calls, message=history_message(reply.text, calls, reply.thoughts, extras))
 
 
 def arguments(raw: str) -> dict[str, Any] | None:

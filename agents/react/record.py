@@ -9,7 +9,7 @@ from agents.domain.message import Kind, Message
 from agents.domain.ports import Journal, Redactor
 from agents.domain.role import Role
 from agents.domain.turn import Claim, EntryKind, JournalEntry, ToolCall, ToolResult
-from agents.react.messages import Reply
+from agents.react.messages import THOUGHTS, Reply
 from agents.react.wording import one_line, shortened
 
 THOUGHT_CHARS = 20_000
@@ -35,8 +35,7 @@ class Record:
 
     def reply(self, step: int, reply: Reply) -> None:
         """A model's answer; thoughts, and what it says while calling tools, are shown as thoughts."""
-        (message,) = messages_to_dict([reply.message])
-        body = {"message": self._redactor.value(message), "usage": asdict(reply.usage), "model": reply.model}
+        body = {"message": self._message(reply), "usage": asdict(reply.usage), "model": reply.model}
         self._entries.append(JournalEntry(EntryKind.REPLY, step, body))
         thoughts = "\n\n".join(filter(None, (reply.thoughts, reply.text if reply.calls else "")))
         if thoughts:
@@ -69,6 +68,19 @@ class Record:
         events, self._events = self._events, []
         if entries:
             await self._journal.record(self._claim, entries, events)
+
+    def _message(self, reply: Reply) -> dict[str, Any]:
+        """The history's message as JSON; what the model wrote is redacted, ids and types are not touched."""
+        (message,) = messages_to_dict([reply.message])
+        data = message["data"]
+        data["content"] = self._redactor.text(data["content"])
+        if thoughts := data["additional_kwargs"].get(THOUGHTS):
+            data["additional_kwargs"][THOUGHTS] = self._redactor.text(thoughts)
+        for call in data["tool_calls"]:
+            call["args"] = self._redactor.value(call["args"])
+        for call in data["invalid_tool_calls"]:
+            call["args"] = self._redactor.text(call["args"])
+        return message
 
     def _event(self, step: int, kind: Kind, content: str, data: dict[str, Any]) -> None:
         self._numbered += 1

@@ -118,7 +118,8 @@ class Assembly:
         ]
         delta: dict[str, Any] = {"role": "assistant", "content": text, "tool_calls": calls or None}
         choice = {"index": 0, "delta": delta, "finish_reason": self._finish or "stop"}
-        return {"choices": [choice], "model": self._model, "usage": counts(self._usage)}
+        extras = [call["extra"] for call in self._calls]
+        return {"choices": [choice], "model": self._model, "usage": counts(self._usage), "extra_content": extras}
 
     def _choice(self, choice: Mapping[str, Any]) -> None:
         if choice.get("index", 0) not in (0, None):
@@ -151,13 +152,15 @@ class Assembly:
         index, call_id, name = call.get("index"), _text(call.get("id")), _text(function.get("name"))
         open_call = self._at.get(index) if index is not None else (self._calls[-1] if self._calls else None)
         if open_call is None or (call_id and open_call["id"] and call_id != open_call["id"]):
-            open_call = {"id": call_id, "name": "", "arguments": []}
+            open_call = {"id": call_id, "name": "", "arguments": [], "extra": None}
             self._calls.append(open_call)
             self._at[index] = open_call
         elif call_id:
             open_call["id"] = call_id
         if name and name != open_call["name"]:
             open_call["name"] += name
+        if isinstance(extra := call.get("extra_content"), dict):
+            open_call["extra"] = extra  # a provider's signature: sent back with the call or the next query fails
         arguments = function.get("arguments")
         if isinstance(arguments, str):
             open_call["arguments"].append(arguments)

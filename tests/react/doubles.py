@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from agents.domain.addressing import Roster
 from agents.domain.message import Message
-from agents.domain.ports import TurnContext
+from agents.domain.ports import Journal, TurnContext
 from agents.domain.redaction import SecretMask
 from agents.domain.role import Limits, Role
 from agents.domain.turn import (
@@ -101,7 +101,8 @@ Act = Callable[[ToolCall], ToolResult | Awaitable[ToolResult]]
 class ScriptedGate:
     """`save` writes, everything else reads; answers by `act`, journals INTENT as the port says."""
 
-    journal: RecordingJournal
+    journal: Journal
+    story: list[str]
     act: Act
     carried_out: list[str] = field(default_factory=list)
 
@@ -113,7 +114,7 @@ class ScriptedGate:
         if effect is not Effect.READ:
             entry = JournalEntry(EntryKind.INTENT, turn.step, {"name": call.name, "args": {}}, call.id, effect)
             await self.journal.record(turn.claim, [entry])
-        self.journal.story.append(f"run {call.id}")
+        self.story.append(f"run {call.id}")
         self.carried_out.append(call.id)
         result = self.act(call)
         return await result if isinstance(result, Awaitable) else result
@@ -134,7 +135,7 @@ class Stage:
     def __init__(self, *script: Reply | Exception, act: Act = ok, team: Any = None) -> None:
         self.model = ScriptedModel(list(script))
         self.journal = RecordingJournal()
-        self.gate = ScriptedGate(self.journal, act)
+        self.gate = ScriptedGate(self.journal, self.journal.story, act)
         self.loop = ReAct(
             {"default": self.model}, self.gate, self.journal, SecretMask([SECRET]), lambda tools: [], team
         )

@@ -72,6 +72,8 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, wanted: float | Non
         ('{"error": {"detail": "d", "code": 7}}', "d (7)"),
         ('{"detail": "d"}', "{'detail': 'd'}"),
         ('{"message": "m"}', "m"),
+        ('[{"error": {"message": "m"}}]', "m"),
+        ("[]", "[]"),
         ("x" * 900, "x" * 300),
     ],
 )

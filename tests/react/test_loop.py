@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from agents.domain.errors import ContextTooLong, LeaseLost, ModelUnavailable, StaleEpoch
-from agents.domain.message import Kind
+from agents.domain.message import Kind, Message
 from agents.domain.turn import Effect, EntryKind, StopReason, ToolCall, ToolResult, Usage
 from agents.react.breaker import InMemoryFailures
+from agents.react.messages import Reply
+from agents.room.in_memory import InMemoryRoom
 from tests.react.doubles import SECRET, Stage, call, calls, failed, ok, says, turn
 from tests.react.test_resume import intent_entry, note_entry, reply_entry, result_entry
 
@@ -312,3 +314,34 @@ async def test_what_the_journal_holds_leads_back_to_the_same_conversation() -> N
     second = Stage(says("ok"))
     await second.play(turn(steps=5, entries=kept))
     assert second.model.asked[-1] == first.model.asked[-1]
+
+
+async def test_a_turn_that_broke_off_resumes_from_the_room_s_journal() -> None:
+    opened = InMemoryRoom()
+    await opened.room.post(Message("User", "go", to=("Coder",)))
+    claim = await opened.inbox("Coder", "c1").claim()
+    assert claim
+
+    def act(wanted: ToolCall) -> ToolResult:
+        if wanted.id == "2":
+            raise RuntimeError("the worker dies here")
+        return ok(wanted, "seen")
+
+    def stage(*script: Reply) -> Stage:
+        made = Stage(*script, act=act)
+        made.loop._journal = made.gate.journal = opened.journal  # type: ignore[assignment]
+        made.gate.story = made.journal.story
+        return made
+
+    broken = stage(calls(call("1"), thoughts="hm"), calls(call("2", "save", path="a")))
+    with pytest.raises(RuntimeError):
+        await broken.play(replace(turn(), claim=claim))
+    again = await opened.inbox("Coder", "c1").claim()
+    assert again
+    assert [entry.kind.value for entry in again.entries] == ["reply", "result", "reply", "intent"]
+    resumed = stage(says("probed it"))
+    assert (await resumed.play(replace(turn(), claim=again))).text == "probed it"
+    assert "seen" in resumed.last_asked()
+    assert "UNKNOWN OUTCOME: save" in resumed.last_asked()
+    kinds = [event.kind for event in await opened.room.events()]
+    assert kinds == [Kind.SAY, Kind.THINK, Kind.TOOL]

@@ -103,6 +103,15 @@ def test_ids_taken_by_earlier_steps_are_replaced() -> None:
     assert with_unique_ids(first, {"9"}) is first
 
 
+def test_what_a_provider_attached_to_a_call_stays_with_it() -> None:
+    message = AIMessage(content="", additional_kwargs={"extra_content": [None, {"sig": "b"}]})
+    chunks = [{"name": "look", "args": "{}", "id": i} for i in ("a", "b")]
+    made = reply_of(message, chunks, Usage(1, 1), "m")
+    assert made.message.additional_kwargs == {"extra_content": {"b": {"sig": "b"}}}
+    again = with_unique_ids(made, {"b"})
+    assert again.message.additional_kwargs == {"extra_content": {again.calls[1].id: {"sig": "b"}}}
+
+
 def test_history_message_holds_text_and_calls() -> None:
     message = history_message("hi", (call("1", a=1),))
     assert message.content == "hi"

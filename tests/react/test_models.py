@@ -171,6 +171,34 @@ async def test_a_peculiarity_is_learned_and_remembered() -> None:
     assert ["stream_options" in request.body for request in fake.requests] == [True, False, False]
 
 
+SIGNED = {
+    "id": "x",
+    "function": {"name": "look", "arguments": "{}"},
+    "extra_content": {"google": {"thought_signature": "abc"}},
+}
+
+
+async def test_a_call_s_signature_goes_back_with_it() -> None:
+    line = stream(piece(tool_calls=[{**SIGNED, "index": 0}]), piece(finish="tool_calls"))
+    async with model(line, HELLO) as (chat, fake):
+        reply = await chat.query(ASK, [])
+        await chat.query([*ASK, reply.message, ToolMessage("one", tool_call_id="x")], [])
+    (sent,) = fake.requests[1].body["messages"][2]["tool_calls"]
+    assert sent["extra_content"] == SIGNED["extra_content"]
+
+
+async def test_thoughts_go_back_only_to_a_server_that_demands_them() -> None:
+    demand = respond(400, {"error": {"message": "The `reasoning_content` in thinking mode must be passed back"}})
+    thought = stream(piece(reasoning_content="hm"), piece(tool_calls=[{**SIGNED, "index": 0}]), piece(finish="stop"))
+    async with model(thought, demand, HELLO) as (chat, fake):
+        reply = await chat.query(ASK, [])
+        await chat.query([*ASK, reply.message, ToolMessage("one", tool_call_id="x")], [])
+    sent = [request.body["messages"][2] for request in fake.requests[1:]]
+    assert "reasoning_content" not in sent[0]
+    assert sent[1]["reasoning_content"] == "hm"
+    assert sent[1]["content"] is None
+
+
 async def test_a_complaint_that_teaches_nothing_new_is_an_error() -> None:
     no_usage = respond(400, {"error": {"message": "unknown field stream_options"}})
     async with model(no_usage) as (chat, fake):
