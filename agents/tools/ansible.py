@@ -45,8 +45,8 @@ def tools(ansible: Ansible) -> list[Tool[Any]]:
 
     async def run(args: RunAnsible, act: Act) -> Output:
         job = args.job()
-        report = await ansible.run(job, timeout=max(1.0, act.timeout - _MARGIN))
         found = await asyncio.to_thread(ansible.hazards, job) if args.check else ()
+        report = await ansible.run(job, timeout=max(1.0, act.timeout - _MARGIN))
         notes = [f"Ran although this would act in a check run too: {'; '.join(found)}"] if found else []
         return Output("\n".join([report.text(), *notes]), Status.OK if succeeded(report) else Status.ERROR)
 

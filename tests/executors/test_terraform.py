@@ -215,9 +215,8 @@ async def test_clean_probe(terraform: Terraform, write: Write) -> None:
 
 
 async def test_a_failing_check_block_is_no_clean_plan(terraform: Terraform, write: Write) -> None:
-    write(
-        'variable "up" {\n  default = false\n}\ncheck "up" {\n  assert {\n    condition     = var.up\n    error_message = "it is down"\n  }\n}\n'
-    )
+    check = 'check "up" {\n  assert {\n    condition     = var.up\n    error_message = "it is down"\n  }\n}\n'
+    write('variable "up" {\n  default = false\n}\n' + check)
     verdict, evidence = await terraform.clean("infra/site")
     assert verdict is Verdict.UNKNOWN
     assert "it is down" in evidence
