@@ -156,7 +156,9 @@ class Cage:
 
     def _open(self, top: int, parts: Sequence[str], flags: int) -> int:
         if self._openat2:
-            return _openat2(top, "/".join(parts) or ".", flags)
+            # ENOTDIR may be said of a link at the end: the walk tells which it is
+            with suppress(NotADirectoryError):
+                return _openat2(top, "/".join(parts) or ".", flags)
         fd = os.dup(top)
         try:
             for part in parts[:-1]:

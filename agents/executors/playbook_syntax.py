@@ -6,21 +6,23 @@ is ever loaded.
 """
 
 import asyncio
+import json
 import re
 import shutil
+import sys
 import tempfile
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from agents.executors.check_hazards import hazards
 from agents.executors.places import printable
 from agents.executors.process import Finished, Processes, base_environment
 from agents.executors.workspace import Workspace
 
 MAX_FILES = 200
 MAX_BYTES = 1 << 20
+_PROJECT = Path(__file__).resolve().parents[2]
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from agents.executors.playbook_dangers import main; main()"
 _COPIED = (".yml", ".yaml", ".json", ".j2", ".ini", ".cfg", "")
-_HARMLESS_HERE = " may act in a check run"  # a module is named by a syntax check, and not run
 _CONFIG = """\
 [defaults]
 nocows = True
@@ -52,9 +54,11 @@ class PlaybookSyntax:
         files = await asyncio.to_thread(self._examined, folder)
         if files is None:
             return (), f"too many files in {folder}/ to examine before Ansible loads them"
-        if found := _dangers(name, files.get(name, "")):
-            return (), f"loading it could run programs ({printable(found[0])})"
-        left_out = {beside for beside, text in files.items() if _dangers(beside, text)}
+        left_out = await self._dangerous(files, timeout)
+        if left_out is None:
+            return (), f"{folder}/ could not be examined before Ansible loads it"
+        if name in left_out:
+            return (), f"loading it could run programs ({printable(left_out[name])})"
         copied = {beside: text for beside, text in files.items() if beside not in left_out}
         finished, private = await self._run(copied, name, timeout)
         if finished.timed_out:
@@ -66,6 +70,17 @@ class PlaybookSyntax:
             if PurePosixPath(beside).name in said:
                 return (), f"it needs {printable(beside)}, and loading that could run programs"
         return (said,), ""
+
+    async def _dangerous(self, files: dict[str, str], timeout: float) -> dict[str, str] | None:
+        """Name → why loading that file could run something; None: nobody could tell."""
+        argv = [sys.executable, "-I", "-c", _PROGRAM, str(_PROJECT)]
+        env = base_environment(self._home)
+        stdin = json.dumps(files).encode()
+        finished = await self._processes.run(argv, cwd=self._home, env=env, timeout=timeout, stdin=stdin)
+        try:
+            return dict(json.loads(finished.stdout))
+        except ValueError:
+            return None
 
     async def _run(self, files: dict[str, str], name: str, timeout: float) -> tuple[Finished, str]:
         private = Path(tempfile.mkdtemp(prefix="syntax-", dir=self._home)).resolve()
@@ -90,11 +105,6 @@ class PlaybookSyntax:
             return None
         texts = ((str(e.place), self._workspace.read(str(e.place)).text) for e in wanted)
         return {name: text for name, text in texts if text is not None and not name.endswith("ansible.cfg")}
-
-
-def _dangers(name: str, text: str) -> list[str]:
-    """Why loading this file could run something."""
-    return [hazard for hazard in hazards({name: text}, {}) if not hazard.endswith(_HARMLESS_HERE)]
 
 
 def _copy(private: Path, files: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ Python's `re` holds the interpreter while it matches, so neither a thread nor a 
 can be stopped expand nested repeats at compile time without any bound on memory.
 """
 
+import asyncio
 import json
 import sys
 import time
@@ -61,7 +62,7 @@ class Search:
             raise InvalidArguments(
                 f"a pattern of {len(pattern):,} characters; at most {MAX_PATTERN_CHARS} are allowed"
             )
-        files, left_out = texts(self._workspace, path)
+        files, left_out = await asyncio.to_thread(texts, self._workspace, path)
         limits = {"matches": MAX_MATCHES, "chars": LINE_CHARS, "seconds": self._seconds}
         request = json.dumps({"pattern": pattern, "files": files, **limits})
         finished = await self._processes.run(

@@ -4,9 +4,17 @@ from typing import Any
 
 import yaml
 
+MAX_MERGED = 10_000
+
 
 class TolerantLoader(yaml.SafeLoader):
     """Reads tags nobody declared (`!vault`, `!Ref`) as what they are on."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge `<<` keys. Raise where merges of merges grow without bound."""
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_MERGED:
+            raise yaml.constructor.ConstructorError(None, None, "merge keys that grow without bound", node.start_mark)
 
 
 def _undeclared(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:

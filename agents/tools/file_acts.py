@@ -62,7 +62,9 @@ class Files:
         """Replace one text by another, and show the difference."""
         name, new = self._clean(args.path, args.new)
         async with self.workspace.exclusive(name):
-            self._no_mask(name, new, args.old)
+            if MASK in args.old:
+                raise InvalidArguments(f"`old` holds {MASK}, which is not what the file says: leave that line out")
+            self._no_mask(name, new, "")
             written = await asyncio.to_thread(self.workspace.edit, name, args.old, new)
             kept = await self._keep(written, "edit_file", act)
         after = _text(written.after)
