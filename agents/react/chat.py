@@ -5,6 +5,7 @@ request body is those pieces joined. Calling `ask` goes past the callback manage
 """
 
 import json
+import re
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from agents.domain.turn import Usage
 from agents.react.dialect import Dialect
 from agents.react.messages import EXTRAS, THOUGHTS, Reply, content_text, estimated_tokens, reply_of
 from agents.react.transport import Body, Transport
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Fragments:
@@ -64,8 +67,10 @@ class Chat(ChatOpenAI):
             chunk = generation.message
         if not isinstance(chunk, AIMessageChunk):
             raise AssertionError("the transport answers as the assistant")
-        model = (generation.generation_info or {}).get("model_name") or self.model_name
-        return reply_of(chunk, chunk.tool_call_chunks, self._usage(chunk, messages, schemas), model)
+        facts = generation.generation_info or {}
+        usage = self._usage(chunk, messages, schemas)
+        model = facts.get("model_name") or self.model_name
+        return reply_of(chunk, chunk.tool_call_chunks, usage, model, cut=facts.get("finish_reason") == "length")
 
     def learn(self, complaint: str) -> bool:
         """Whether the endpoint's complaint tells of a peculiarity that the next try will respect."""
@@ -128,6 +133,8 @@ def _wire_form(message: BaseMessage, thoughts: bool) -> dict[str, Any]:
         call["function"]["arguments"] = "{}"
     extras = message.additional_kwargs.get(EXTRAS, {})
     for call in wire.get("tool_calls", ()):
+        # a name the model invented may be one that the server refuses in a history
+        call["function"]["name"] = _NO_NAME.sub("_", call["function"]["name"] or "unnamed")[:64]
         if call["id"] in extras:
             call[EXTRAS] = extras[call["id"]]
     if thoughts:

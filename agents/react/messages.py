@@ -24,6 +24,7 @@ _CLOSED = re.compile(rf"<({_THINK})>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 _UNCLOSED = re.compile(rf"<{_THINK}>(.*)\Z", re.DOTALL | re.IGNORECASE)
 _HEADLESS = re.compile(rf"\A(.*)</{_THINK}>", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"\A```[\w-]*\s*\n?(.*?)\n?\s*```\Z", re.DOTALL)
+_WRITTEN_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
 
 
@@ -37,15 +38,20 @@ class Reply:
     calls: tuple[ToolCall, ...]
     usage: Usage
     model: str
+    cut: bool = False  # at the model's output limit
 
 
-def reply_of(message: AIMessage, chunks: Iterable[Mapping[str, Any]], usage: Usage, model: str) -> Reply:
+def reply_of(
+    message: AIMessage, chunks: Sequence[Mapping[str, Any]], usage: Usage, model: str, *, cut: bool = False
+) -> Reply:
     """The reply in `message`, whose tool calls arrived as `chunks` with name, args (text) and id."""
     text, thoughts = split_thoughts(content_text(message))
+    if not chunks and (written := _written_calls(text)):
+        text, chunks = "", written
     calls = tuple(_calls(chunks))
     signed = zip(calls, message.additional_kwargs.get(EXTRAS, ()), strict=False)
     extras = {call.id: extra for call, extra in signed if extra}
-    return Reply(history_message(text, calls, thoughts, extras), text, thoughts, calls, usage, model)
+    return Reply(history_message(text, calls, thoughts, extras), text, thoughts, calls, usage, model, cut)
 
 
 def content_text(message: BaseMessage) -> str:
@@ -127,6 +133,17 @@ def arguments(raw: str) -> dict[str, Any] | None:
 def estimated_tokens(chars: int) -> int:
     """A cheap estimate of tokens: four characters each, which errs on the high side for English and code."""
     return -(-chars // CHARS_PER_TOKEN)
+
+
+def _written_calls(text: str) -> list[dict[str, Any]]:
+    """Calls that a server left in the text as the model wrote them: only if the text holds nothing else.
+
+    A reply that merely quotes such a block stays a reply.
+    """
+    if not text.startswith("<tool_call>") or _WRITTEN_CALL.sub("", text).strip():
+        return []
+    found = [arguments(match[1]) or {} for match in _WRITTEN_CALL.finditer(text)]
+    return [{"name": str(call.get("name") or ""), "args": json.dumps(call.get("arguments", {}))} for call in found]
 
 
 def _calls(chunks: Iterable[Mapping[str, Any]]) -> Iterable[ToolCall]:

@@ -14,6 +14,7 @@ from agents.react.wording import one_line, shortened
 
 THOUGHT_CHARS = 20_000
 ARGS_CHARS = 2_000
+SHOWN_ARGS = 20  # a model may invent any number
 FIRST_LINE_CHARS = 160
 
 
@@ -102,7 +103,8 @@ class Record:
         """The arguments, redacted, each long text cut."""
         if call.args is None:
             return {"raw": one_line(self._redactor.text(call.raw), ARGS_CHARS)}
-        return {name: _cut(value) for name, value in self._redactor.value(call.args).items()}
+        args = list(self._redactor.value(call.args).items())[:SHOWN_ARGS]
+        return {one_line(name, 80): _cut(value) for name, value in args}
 
 
 def _cut(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """A turn under way: its conversation, its bounds, and how it ends."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from agents.domain.turn import Outcome, Status, StopReason, ToolCall, ToolResult
 from agents.react import wording
 from agents.react.breaker import Breaker
 from agents.react.context import Conversation, Turn, opening
-from agents.react.messages import Reply, with_unique_ids
+from agents.react.messages import Reply, estimated_tokens, with_unique_ids
 from agents.react.models import Model
 from agents.react.record import Record
 from agents.react.resume import rebuild
@@ -29,7 +30,7 @@ class TurnState:
         self.turn = turn
         self.record = record
         self.breaker = breaker
-        self.conversation = Conversation(opening(turn), turn.role.limits.context_tokens)
+        self.conversation = Conversation(opening(turn), _budget(turn, schemas))
         self.outcome: Outcome | None = None
         self.step = 0
         self.refused: set[str] = set()
@@ -39,6 +40,7 @@ class TurnState:
         self._empty = 0
         self._failed: Pairs = []
         self._failed_steps = 0
+        self._cut = False
 
     async def resume(self) -> None:
         """Take over what the journal holds of an earlier try."""
@@ -66,6 +68,7 @@ class TurnState:
             reply = await self._model.query(self.conversation.messages, self._schemas)
         reply = with_unique_ids(reply, self.conversation.call_ids)
         self._usage += reply.usage
+        self._cut = reply.cut
         self.record.reply(self.step, reply)
         if reply.text or reply.calls:
             self.conversation.add(reply.message)
@@ -74,13 +77,16 @@ class TurnState:
     async def observe(self, pairs: Pairs) -> None:
         """Judge a step's results and write the step down."""
         await self._weigh(pairs, live=True)
+        if self._cut:
+            self.note(wording.cut_off())
         self._bound()
         await self.record.write()
 
     async def close(self, reply: Reply) -> None:
         """A reply without calls is the turn's last word; an empty one is nudged once."""
         if reply.text:
-            self.outcome = self.ended(StopReason.REPLIED, reply.text)
+            mark = "\n(cut off at the model's output limit)" if self._cut else ""
+            self.outcome = self.ended(StopReason.REPLIED, reply.text + mark)
         elif self._empty:
             self.outcome = self.ended(StopReason.FAILED, f"the model {reply.model} answered twice with nothing")
         else:
@@ -138,6 +144,12 @@ class TurnState:
     @property
     def _log(self) -> str:
         return f"docs/execution_log_{self.turn.role.name}.md"
+
+
+def _budget(turn: Turn, schemas: Sequence[dict[str, Any]]) -> int:
+    """Tokens for messages: the role's budget less what its tools take, but half of it at least."""
+    limit = turn.role.limits.context_tokens
+    return max(limit // 2, limit - estimated_tokens(len(json.dumps(schemas))))
 
 
 def _lines(pairs: Sequence[tuple[ToolCall, ToolResult]]) -> str:

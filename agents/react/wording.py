@@ -83,7 +83,7 @@ def mission_text(mission: Mission, control: Control) -> str:
         f'<request sha256="{request.sha}" at="{attribute(request.timestamp)}">\n{request.text}\n</request>'
         for request in mission.requests
     ]
-    checks = [f"- {one_line(check.line(), 400)}" for check in mission.checks]
+    checks = [f"- {defused(one_line(check.line(), 400))}" for check in mission.checks]
     state = f"The room is {control.state.value}. Calls that changed the world for it: {mission.acts}."
     return "\n".join(
         [
@@ -106,7 +106,15 @@ def unknown_outcome(name: str) -> str:
 
 def interrupted(name: str) -> str:
     """For a call that changed nothing before the worker died."""
-    return f"interrupted: {name} was not carried out, nothing was changed. Call it again if you still need it."
+    return f"interrupted: {name} changed nothing and its result is not known. Call it again if you still need it."
+
+
+def cut_off() -> str:
+    """For an answer that ended at the model's output limit."""
+    return (
+        "Your last answer was cut off at the model's output limit. Write long files in pieces: "
+        "save_file with the first part, then append_file."
+    )
 
 
 def last_steps(left: int) -> str:

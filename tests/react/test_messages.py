@@ -112,6 +112,25 @@ def test_what_a_provider_attached_to_a_call_stays_with_it() -> None:
     assert again.message.additional_kwargs == {"extra_content": {again.calls[1].id: {"sig": "b"}}}
 
 
+WRITTEN = '<tool_call>\n{"name": "look", "arguments": {"a": 1}}\n</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (WRITTEN, [("look", {"a": 1})]),
+        (f"<think>hm</think>{WRITTEN}\n{WRITTEN}", [("look", {"a": 1})] * 2),
+        ("<tool_call>{torn</tool_call>", [("", {})]),
+        (f"The log says {WRITTEN}", []),
+        (f"{WRITTEN} as you see", []),
+    ],
+)
+def test_calls_written_as_text_count_only_if_there_is_nothing_else(text: str, wanted: list[Any]) -> None:
+    made = reply(text=text)
+    assert [(c.name, c.args) for c in made.calls] == wanted
+    assert bool(made.text) is not bool(wanted)
+
+
 def test_history_message_holds_text_and_calls() -> None:
     message = history_message("hi", (call("1", a=1),))
     assert message.content == "hi"

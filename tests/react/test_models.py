@@ -11,9 +11,21 @@ import stamina
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from agents.domain.errors import ContextTooLong, ModelRejected, ModelUnavailable
+from agents.domain.turn import ToolCall
+from agents.react.messages import history_message
 from agents.react.models import ChatModel
 from agents.react.transport import Endpoint, Timeouts, Transport
-from tests.react.doubles import HELLO, FakeEndpoint, Line, completion, endpoint, piece, respond, stream, tool_delta
+from tests.react.http_double import (
+    HELLO,
+    FakeEndpoint,
+    Line,
+    completion,
+    endpoint,
+    piece,
+    respond,
+    stream,
+    tool_delta,
+)
 
 ASK: list[BaseMessage] = [SystemMessage("be"), HumanMessage("hi")]
 SCHEMAS = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
@@ -185,6 +197,20 @@ async def test_a_call_s_signature_goes_back_with_it() -> None:
         await chat.query([*ASK, reply.message, ToolMessage("one", tool_call_id="x")], [])
     (sent,) = fake.requests[1].body["messages"][2]["tool_calls"]
     assert sent["extra_content"] == SIGNED["extra_content"]
+
+
+async def test_an_invented_name_is_sent_back_in_a_form_servers_take() -> None:
+    odd = history_message("", (ToolCall("x", "multi tool.use", {}), ToolCall("y", "", None, "{")))
+    async with model(HELLO) as (chat, fake):
+        await chat.query([*ASK, odd], [])
+    names = [call["function"]["name"] for call in fake.requests[0].body["messages"][2]["tool_calls"]]
+    assert names == ["multi_tool_use", "unnamed"]
+
+
+@pytest.mark.parametrize(("finish", "cut"), [("length", True), ("stop", False)])
+async def test_an_answer_cut_off_is_marked(finish: str, cut: bool) -> None:
+    async with model(stream(piece("half"), piece(finish=finish))) as (chat, _):
+        assert (await chat.query(ASK, [])).cut is cut
 
 
 async def test_thoughts_go_back_only_to_a_server_that_demands_them() -> None:

@@ -81,7 +81,7 @@ def test_the_same_id_in_another_step_is_another_call() -> None:
     resumed = rebuild([reply_entry(1, calls(A)), result_entry(1, A, "one"), reply_entry(2, calls(A))])
     assert [str(m.content) for m in resumed.messages[1::2]] == [
         "one",
-        "interrupted: look was not carried out, nothing was changed. Call it again if you still need it.",
+        "interrupted: look changed nothing and its result is not known. Call it again if you still need it.",
     ]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from agents.domain.errors import ModelError, ModelUnavailable
 from agents.react.stream import Assembly, Events, GarbledStream, counts
-from tests.react.doubles import piece, tool_delta
+from tests.react.http_double import piece, tool_delta
 
 
 def events(*parts: bytes) -> list[Any]:

@@ -11,7 +11,7 @@ from agents.domain.errors import ContextTooLong, ModelRejected
 from agents.react import transport as module
 from agents.react.faults import Transient
 from agents.react.transport import Body, Endpoint, Timeouts, Transport
-from tests.react.doubles import (
+from tests.react.http_double import (
     HELLO,
     Line,
     completion,
@@ -93,10 +93,20 @@ async def test_connections_are_kept_alive() -> None:
         ),
         stream(piece("hello"), piece(finish="stop"), end=False),
         stream(piece("hello"), end=True),
+        stream(piece("hello"), f"data: {json.dumps(piece(finish='stop'))}", end=False),
         stream(": waiting\n\n", piece("hello"), piece(finish="stop")),
         stream(piece("hello"), piece(finish="stop"), then=30),
     ],
-    ids=["plain JSON", "JSON called text", "SSE called text", "no [DONE]", "no finish", "comments", "left open"],
+    ids=[
+        "plain JSON",
+        "JSON called text",
+        "SSE called text",
+        "no [DONE]",
+        "no finish",
+        "no last line break",
+        "comments",
+        "left open",
+    ],
 )
 async def test_odd_but_complete_answers_count(line: Line) -> None:
     assert await ask(line) == "hello"
