@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m rehearsal", description="Play a scenario as an OpenAI-compatible endpoint on 127.0.0.1."
     )
     parser.add_argument("--scenario", default="status-page", help="name of a scenario, or path of a .yaml file")
-    parser.add_argument("--port", type=int, default=0, help="0 (the default): any free one")
+    parser.add_argument("--port", type=_port, default=0, help="0 (the default): any free one")
     parser.add_argument("--announce", type=Path, help="file to write the base URL to (default: standard output)")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each completion")
     parser.add_argument(
@@ -46,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--die-with-parent", action="store_true", help="end when the starting process ends")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
 
 
 def _fault(text: str) -> Fault:

@@ -50,13 +50,13 @@ class World:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
-        return f"saved {path}"
+        return f"Saved {path} ({len(content)} bytes)"
 
     async def edit_file(self, path: str, old: str, new: str) -> str:
         text = (self.root / path).read_text()
         assert text.count(old) == 1, f"{old!r} must occur once in {path}"
         (self.root / path).write_text(text.replace(old, new))
-        return f"edited {path}"
+        return f"Edited {path}"
 
     async def read_file(self, path: str) -> str:
         return (self.root / path).read_text()
