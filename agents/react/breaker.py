@@ -3,43 +3,64 @@
 import hashlib
 import json
 import re
+import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from agents.domain.turn import Status, ToolCall, ToolResult
 
 REPEATS = 3
 TEAM_REPEATS = 6
+TEAM_WINDOW = 1800.0  # seconds
 _CHANGING = re.compile(
     r"0x[0-9a-fA-F]+|\b[0-9a-f]{7,64}\b|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|/tmp/\S+|\d+(?:[.:,]\d+)*"
 )
 
 
 class FailureStore(Protocol):
-    """How often a signature was seen across the team."""
+    """How the team's calls failed lately."""
 
-    async def add(self, signature: str) -> int:
-        """Count one more; return how many there are now."""
+    async def add(self, call: str, error: str) -> None:
+        """One more failure of `call` with `error`."""
         ...
 
-    async def count(self, signature: str) -> int:
-        """How many there are."""
+    async def worst(self, call: str) -> int:
+        """How often `call` failed lately with its most frequent error."""
+        ...
+
+    async def forget(self, call: str) -> None:
+        """`call` works now."""
         ...
 
 
 class InMemoryFailures:
-    """A FailureStore of one process."""
+    """A FailureStore of one process. A failure counts for `window` seconds, so that an open breaker closes again."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+    def __init__(self, window: float = TEAM_WINDOW, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = window
+        self._clock = clock
+        self._failures: dict[str, list[tuple[float, str]]] = {}
 
-    async def add(self, signature: str) -> int:
-        """Count one more."""
-        self._counts[signature] = self._counts.get(signature, 0) + 1
-        return self._counts[signature]
+    async def add(self, call: str, error: str) -> None:
+        """See the protocol."""
+        self._failures[call] = [*self._recent(call)[-100:], (self._clock(), error)]
 
-    async def count(self, signature: str) -> int:
-        """How many there are."""
-        return self._counts.get(signature, 0)
+    async def worst(self, call: str) -> int:
+        """See the protocol."""
+        recent = self._recent(call)
+        if not recent:
+            self._failures.pop(call, None)
+            return 0
+        return Counter(error for _, error in recent).most_common(1)[0][1]
+
+    async def forget(self, call: str) -> None:
+        """See the protocol."""
+        self._failures.pop(call, None)
+
+    def _recent(self, call: str) -> list[tuple[float, str]]:
+        since = self._clock() - self._window
+        return [failure for failure in self._failures.get(call, ()) if failure[0] > since]
 
 
 class Breaker:
@@ -63,7 +84,7 @@ class Breaker:
                 f"breaker open: this very call ended the same way {count} times ({error}); "
                 "it was not run again. Change the approach, or say what blocks you and end your turn"
             )
-        if self._team and (count := await self._team.count(key)) >= self._team_repeats:
+        if self._team and (count := await self._team.worst(key)) >= self._team_repeats:
             return (
                 f"breaker open: this very call failed the same way {count} times across the team; "
                 "it was not run again. Change the approach, or say what blocks you and end your turn"
@@ -81,8 +102,8 @@ class Breaker:
             outcomes[error] = count = repeated
         else:
             outcomes[error] = count = outcomes.get(error, 0) + 1
-            if live and self._team:
-                await self._team.add(key)
+        if live and self._team:
+            await (self._team.forget(key) if result.status is Status.OK else self._team.add(key, error))
         if count != self._repeats:
             return None
         return (

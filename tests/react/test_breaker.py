@@ -69,19 +69,45 @@ async def test_a_success_with_news_is_no_repetition() -> None:
     assert await breaker.refusal(look) is None
 
 
+def team_breaker(team: InMemoryFailures) -> Breaker:
+    return Breaker(team, team_repeats=5)
+
+
 async def test_the_team_shares_what_fails() -> None:
-    team = InMemoryFailures()
-    look = call("1")
+    team, look = InMemoryFailures(), call("1")
     for _ in range(2):
-        for _ in range(2):
-            assert await Breaker(team, team_repeats=5).refusal(look) is None
-        await repeat(Breaker(team), 2, failed(look), look)
-    replayed = Breaker(team, team_repeats=5)
+        assert await team_breaker(team).refusal(look) is None
+        await repeat(team_breaker(team), 2, failed(look), look)
+    replayed = team_breaker(team)
     await replayed.saw(look, failed(look), live=False)
     assert await replayed.refusal(look) is None  # a replayed failure was counted when it happened
+    await team_breaker(team).saw(look, failed(look, "another error"))
+    assert await team_breaker(team).refusal(look) is None
     await replayed.saw(look, failed(look))
-    assert "across the team" in str(await Breaker(team, team_repeats=5).refusal(look))
-    assert await Breaker(InMemoryFailures(), team_repeats=5).refusal(look) is None
+    assert "across the team" in str(await team_breaker(team).refusal(look))
+    assert await team_breaker(InMemoryFailures()).refusal(look) is None
+
+
+async def test_a_success_closes_the_team_s_breaker() -> None:
+    team, look = InMemoryFailures(), call("1")
+    await repeat(Breaker(team), 5, failed(look), look)
+    assert await team_breaker(team).refusal(look)
+    await Breaker(team).saw(look, ok(look))
+    assert await team_breaker(team).refusal(look) is None
+
+
+async def test_the_team_s_breaker_closes_with_time() -> None:
+    now = [0.0]
+    team, look = InMemoryFailures(60, lambda: now[0]), call("1")
+    for _ in range(5):
+        now[0] += 10
+        await Breaker(team).saw(look, failed(look))
+    assert await team_breaker(team).refusal(look)
+    now[0] = 75
+    assert await team_breaker(team).refusal(look) is None
+    assert await team.worst(call_key(look)) == 4
+    now[0] = 1000
+    assert await team.worst(call_key(look)) == 0
 
 
 @pytest.mark.parametrize(
