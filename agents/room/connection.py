@@ -24,6 +24,7 @@ log = structlog.get_logger()
 Arg = str | int | bytes
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_TIMEOUT = 5.0  # seconds; nothing here blocks in the server
+MOST_CONNECTIONS = 32  # at work at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between tries
 _SCRIPTS = Path(__file__).with_name("scripts")
 
@@ -68,6 +69,7 @@ class Link:
         self._patience = patience
         self._pool = _pool(url)
         self._idle: list[AbstractConnection] = []
+        self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
         self._closed = False
 
     async def script(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> list[Any]:
@@ -130,7 +132,8 @@ class Link:
         outage = self.outage()
         while True:
             try:
-                answer = await self._once(send)
+                async with self._slots:
+                    answer = await self._once(send)
             except (*_PASSING, fault.ResponseError) as error:
                 await outage.wait(error)
                 continue
@@ -171,7 +174,7 @@ class Outage:
 
     async def wait(self, error: BaseException) -> None:
         """Pause before the next try; raise RoomUnavailable or RoomError if there is to be none."""
-        if isinstance(error, _REFUSED):
+        if isinstance(error, _REFUSED) or isinstance(error.__cause__, _REFUSED):
             raise RoomUnavailable(
                 f"Redis at {self._url} refuses us ({_line(error)}): check user and password in REDIS_URL"
             ) from error

@@ -16,7 +16,7 @@ from agents.room.wire import of_entries
 
 PAGE = 500
 IDLE = 15.0  # seconds of silence before the server is asked whether it is there
-_SEQ = re.compile(r"(\d{1,15})-(\d{1,15})")
+_SEQ = re.compile(r"([0-9]{1,15})-([0-9]{1,15})")
 _SURE = 60_000  # ms: an event this near to our clock is taken at its word, others are looked up in the log
 
 Position = tuple[int, int]

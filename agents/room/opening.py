@@ -51,13 +51,14 @@ async def open_room(
     keys = Keys(name)
     link = Link(url, patience)
     try:
-        _require_recent(await link.version(), link.url)
+        require_recent(await link.version(), link.url)
     except BaseException:
         await link.aclose()
         raise
     return RedisOpenRoom(link, keys, lease, retention or Retention())
 
 
-def _require_recent(version: str, url: str) -> None:
+def require_recent(version: str, url: str) -> None:
+    """Raise SettingsError for a server that lacks what the scripts use."""
     if version and tuple(map(int, re.findall(r"\d+", version))) < OLDEST:
         raise SettingsError(f"REDIS_URL {url}: Redis {version} is too old; use Redis ≥ 6.2 or Valkey ≥ 7.2")
