@@ -1,9 +1,6 @@
 """What a process writes, kept within bounds: the head and the tail, and how much was left out."""
 
-import asyncio
 from collections import deque
-
-_CHUNK = 1 << 16
 
 
 class Capture:
@@ -44,9 +41,3 @@ class Capture:
             return (bytes(self._head) + kept).decode("utf-8", "replace")
         gap = f"\n… {dropped:,} bytes left out …\n"
         return self._head.decode("utf-8", "replace") + gap + kept.decode("utf-8", "replace")
-
-
-async def drain(stream: asyncio.StreamReader, capture: Capture) -> None:
-    """Read `stream` to its end, so that its writer never waits for us."""
-    while data := await stream.read(_CHUNK):
-        capture.feed(data)

@@ -3,20 +3,17 @@
 import asyncio
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from agents.domain.errors import MissingBinary, ToolError
-from agents.executors.capture import Capture, drain
+from agents.executors.capture import Capture
+from agents.executors.spawning import Bounds, Call, Spawner
 
-GRACE = 0.1  # seconds between TERM and KILL
+UNWILLING = 5.0  # seconds to wait for a tree that was killed: the kernel may hold a process that waits for a disk
 
 _INSTALL = {
     "ansible-playbook": "it comes with the product: run ./minilab doctor",
@@ -24,7 +21,7 @@ _INSTALL = {
     "docker": "install Docker Engine (docs.docker.com/engine/install)",
     "git": "apt install git",
     "kubectl": "install kubectl (kubernetes.io/docs/tasks/tools)",
-    "node": "apt install nodejs (22.6 or later runs TypeScript)",
+    "node": "apt install nodejs",
     "ssh": "apt install openssh-client",
     "terraform": "install Terraform 1.x (developer.hashicorp.com/terraform/install)",
 }
@@ -32,7 +29,10 @@ _INSTALL = {
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A program that ended. `exit_code` None: killed by us; negative: died of that signal."""
+    """A program that ended. `exit_code` None: killed by us; negative: died of that signal.
+
+    `over` names the bound ("memory", "pids") it was killed for exceeding.
+    """
 
     argv: tuple[str, ...]
     exit_code: int | None
@@ -41,6 +41,57 @@ class Finished:
     seconds: float
     timed_out: bool
     truncated: bool
+    over: str | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """A program under way."""
+
+    argv: tuple[str, ...]
+    call: Call
+    out: Capture
+    err: Capture
+    started: float = field(default_factory=time.monotonic)
+    ended_by_us: bool = False
+
+    async def wait(self, timeout: float | None = None) -> Finished:
+        """Its end, for which it has `timeout` seconds. If they run out, or we are cancelled, its tree is ended."""
+        timed_out = False
+        try:
+            async with asyncio.timeout(timeout):
+                await self.call.finished()
+        except TimeoutError:
+            timed_out = True
+            await self.end()
+        except asyncio.CancelledError:
+            await self.end()
+            raise
+        over = self.call.over
+        return Finished(
+            self.argv,
+            None if timed_out or self.ended_by_us or over else self.call.exit_code,
+            self.out.text(),
+            self.err.text(),
+            time.monotonic() - self.started,
+            timed_out,
+            self.out.truncated or self.err.truncated,
+            over,
+        )
+
+    async def end(self) -> None:
+        """End the whole tree: TERM, a tenth of a second, KILL. Cancelled meanwhile: KILL at once."""
+        if self.call.ended:
+            return
+        self.ended_by_us = True
+        self.call.request_end()
+        try:
+            async with asyncio.timeout(UNWILLING):
+                await self.call.finished()
+        except TimeoutError:
+            pass
+        finally:
+            self.call.close()
 
 
 class Processes:
@@ -48,61 +99,54 @@ class Processes:
 
     def __init__(self, *, output_cap: int = 1 << 20) -> None:
         self._cap = output_cap
-        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._spawner = Spawner()
+        self._running: set[Running] = set()
 
     async def run(
-        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, stdin: bytes = b""
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout: float,
+        stdin: bytes = b"",
+        bounds: Bounds | None = None,
     ) -> Finished:
         """Run `argv` in `cwd` with exactly `env`, for at most `timeout` seconds.
 
-        On timeout or cancellation the whole tree is ended, cancellation raised again after that.
-        Raise MissingBinary naming the program and how to get it, ToolError if it can't start.
+        Its whole tree ends with it: on timeout or cancellation by force (cancellation is raised again after that),
+        and what it left in the background too. Raise MissingBinary naming the program and how to get it, ToolError
+        if it can't start.
         """
-        started = time.monotonic()
-        process = await self._start(argv, cwd, env)
-        self._running[process.pid] = process
-        out, err = Capture(self._cap), Capture(self._cap)
-        timed_out = False
+        running = await self.start(argv, cwd=cwd, env=env, stdin=stdin, bounds=bounds)
         try:
-            async with asyncio.timeout(timeout):
-                await _converse(process, stdin, out, err)
-                await process.wait()
-        except TimeoutError:
-            timed_out = True
+            return await running.wait(timeout)
         finally:
-            await _end(process)
-            del self._running[process.pid]
-        return Finished(
-            tuple(argv),
-            None if timed_out else process.returncode,
-            out.text(),
-            err.text(),
-            time.monotonic() - started,
-            timed_out,
-            out.truncated or err.truncated,
-        )
+            self._running.discard(running)
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdin: bytes = b"",
+        bounds: Bounds | None = None,
+    ) -> Running:
+        """Start `argv`; the caller waits for its end or ends it. Raise what `run` raises."""
+        program = located(argv[0], env, cwd)
+        out, err = Capture(self._cap), Capture(self._cap)
+        call = await self._spawner.call(program, argv, cwd, env, stdin, (out, err), bounds or Bounds())
+        running = Running(tuple(argv), call, out, err)
+        self._running = {one for one in self._running if not one.call.ended} | {running}
+        return running
 
     async def stop_all(self) -> int:
         """End everything that runs; return how many programs that were."""
-        running = list(self._running.values())
-        await asyncio.gather(*(_end(process) for process in running))
+        running = [one for one in self._running if not one.call.ended]
+        ends: list[Awaitable[None]] = [one.end() for one in running]
+        await asyncio.gather(*ends)
         return len(running)
-
-    async def _start(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> asyncio.subprocess.Process:
-        program = located(argv[0], env, cwd)
-        try:
-            return await asyncio.create_subprocess_exec(
-                program,
-                *argv[1:],
-                cwd=cwd,
-                env=dict(env),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ToolError(f"{argv[0]} can't be started in {cwd}: {error.strerror}") from None
 
 
 def located(program: str, env: Mapping[str, str], cwd: Path) -> str:
@@ -111,6 +155,8 @@ def located(program: str, env: Mapping[str, str], cwd: Path) -> str:
     if not found or not os.access(found, os.X_OK):
         hint = _INSTALL.get(Path(program).name, "install it, or name another program")
         raise MissingBinary(f"the program {program!r} isn't installed here: {hint}")
+    if not cwd.is_dir():
+        raise ToolError(f"{program} can't be started: there is no folder {cwd}")
     return found
 
 
@@ -124,35 +170,3 @@ def base_environment(home: Path) -> dict[str, str]:
         "TERM": "dumb",
         "NO_COLOR": "1",
     }
-
-
-async def _converse(process: asyncio.subprocess.Process, stdin: bytes, out: Capture, err: Capture) -> None:
-    if process.stdout and process.stderr and process.stdin:
-        await asyncio.gather(drain(process.stdout, out), drain(process.stderr, err), _feed(process.stdin, stdin))
-
-
-async def _feed(stdin: asyncio.StreamWriter, data: bytes) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):
-        stdin.write(data)
-        await stdin.drain()
-    stdin.close()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    tree = _tree(process.pid)
-    for sig in (signal.SIGTERM, signal.SIGKILL):
-        for one in tree:
-            with suppress(psutil.NoSuchProcess):
-                one.send_signal(sig)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sig)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
-                await process.wait()
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        top = psutil.Process(pid)
-        return [*top.children(recursive=True), top]
-    return []

@@ -1,0 +1,308 @@
+"""A program of its own that starts programs for the agents' process and ends each with all it started.
+
+It runs as `python -I -S supervisor.py` with a control socket as descriptor 3 and imports nothing of ours: small, so
+that forking it is cheap, and single-threaded, so that forking it is safe. For every call it forks a guardian, which
+starts the program and adopts each orphan the program leaves (PR_SET_CHILD_SUBREAPER): no descendant escapes by
+`setsid` or by daemonising. A guardian ends its tree when told to, when its program has ended, and when its owner's
+end of the line is closed, which is what a killed owner's end is.
+
+Control socket: one byte per call with four descriptors: line, stdin, stdout, stderr. On the line the owner writes
+one JSON object and a newline (argv, program, cwd, env; optional limits {RLIMIT name: value}, groups [cgroup
+directory], memory in bytes and pids: bounds on the whole tree), then at most one `E`: end it. The guardian answers
+in JSON lines: {"failed": errno} where the program can't start, {"over": "memory"|"pids"}, at last {"exit": code}.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+CONTROL = 3
+GRACE = 0.1  # seconds between TERM and KILL
+WATCH = 0.05  # seconds between looks at a bounded tree
+TICK = 0.002
+_SUBREAPER = 36
+_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    """Fork a guardian per call until the owner hangs up."""
+    _prctl(_SUBREAPER, 1)  # should a guardian be killed, its tree comes here
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the line decides, not a terminal's Ctrl-C
+    control = socket.socket(fileno=CONTROL)
+    wakeup = _wake_on_children()
+    guardians: set[int] = set()
+    listening = True
+    while _bury(guardians) or listening:
+        watched = [control.fileno(), wakeup] if listening else [wakeup]
+        readable, _, _ = select.select(watched, [], [])
+        if wakeup in readable:
+            os.read(wakeup, 512)
+        if control.fileno() in readable:
+            message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+            if message:
+                guardians.add(_fork_guardian(control, descriptors))
+            listening = bool(message)  # each guardian sees its own line closed
+
+
+def _wake_on_children() -> int:
+    """A descriptor to select on: it becomes readable when a child ends."""
+    wakeup, waker = os.pipe()
+    for end in (wakeup, waker):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(waker)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return wakeup
+
+
+def _bury(guardians: set[int]) -> bool:
+    """Reap, and end whatever a killed guardian left; whether there are children."""
+    stray = False
+    try:
+        while True:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+            if ended == 0:
+                break
+            stray |= ended not in guardians or status != 0
+            guardians.discard(ended)
+    except ChildProcessError:
+        return False
+    if stray:
+        for child in _children(os.getpid()) - guardians:
+            _kill([child, *_descendants(child)], signal.SIGKILL)
+    return True
+
+
+def _fork_guardian(control: socket.socket, descriptors: list[int]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        with suppress(BaseException):
+            control.close()
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            _Guardian(*descriptors).run()
+        os._exit(0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return pid
+
+
+class _Guardian:
+    """One call: starts the program, watches it, ends its tree."""
+
+    def __init__(self, line: int, *streams: int) -> None:
+        self._line = socket.socket(fileno=line)
+        self._streams = streams
+        self._status: int | None = None
+
+    def run(self) -> None:
+        """See the module."""
+        _prctl(_SUBREAPER, 1)
+        call = json.loads(self._request())
+        wakeup = _wake_on_children()
+        program = os.fork()
+        if program == 0:
+            self._become(call)
+        for stream in self._streams:
+            os.close(stream)
+        grace = self._wait(program, call, wakeup)
+        self._end(program, grace)
+        for group in call.get("groups", ()):
+            _remove_group(group)
+        self._say({"exit": self._status})
+
+    def _request(self) -> bytes:
+        parts = []
+        while not (part := self._line.recv(1 << 16)).endswith(b"\n"):
+            if not part:
+                os._exit(0)  # the owner is gone before the program began
+            parts.append(part)
+        return b"".join([*parts, part])
+
+    def _become(self, call: dict[str, Any]) -> None:
+        """Turn into the program. Never returns."""
+        try:
+            _prctl(_PDEATHSIG, signal.SIGKILL)
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            if hasattr(signal, "SIGXFSZ"):
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            for place, stream in enumerate(self._streams):
+                os.dup2(stream, place + 10)  # out of the way: a stream may itself be 0, 1 or 2
+            for place in range(3):
+                os.dup2(place + 10, place)
+                os.close(place + 10)
+            os.chdir(call["cwd"])
+            for group in call.get("groups", ()):
+                _write(f"{group}/cgroup.procs", "0")
+            for name, value in call.get("limits", {}).items():
+                _limit(getattr(resource, name), value)
+            os.execve(call["program"], call["argv"], call["env"])  # noqa: S606  no shell is the point
+        except OSError as error:
+            self._say({"failed": error.errno or errno.EIO})
+        except BaseException:  # anything at all: a forked copy of this program must not run on
+            self._say({"failed": errno.EINVAL})
+        os._exit(127)
+
+    def _wait(self, program: int, call: dict[str, Any], wakeup: int) -> float:
+        """Wait for the program's end or an order to end it; return the grace it is given."""
+        bounded = "memory" in call or "pids" in call
+        while not self._reap(program):
+            readable, _, _ = select.select([self._line.fileno(), wakeup], [], [], WATCH if bounded else None)
+            if wakeup in readable:
+                os.read(wakeup, 512)
+            if self._line.fileno() in readable:
+                with suppress(ConnectionResetError):
+                    if self._line.recv(1):
+                        return GRACE
+                return 0.0
+            if bounded and (over := _over(call)):
+                self._say({"over": over})
+                return 0.0
+        return GRACE
+
+    def _reap(self, program: int) -> bool:
+        """Reap whatever ended; whether the program has."""
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == program:
+                    self._status = os.waitstatus_to_exitcode(status)
+                if pid == 0:
+                    break
+        return self._status is not None
+
+    def _end(self, program: int, grace: float) -> None:
+        """End all that is left below: TERM, then freeze and KILL until nothing is."""
+        deadline = time.monotonic() + grace
+        if grace and self._left(program):
+            _kill(_descendants(os.getpid()), signal.SIGTERM)
+            while self._left(program) and time.monotonic() < deadline:
+                time.sleep(TICK)
+        while self._left(program):
+            frozen: set[int] = set()
+            # a frozen process can't fork: only then is what we see all there is
+            while fresh := set(_descendants(os.getpid())) - frozen:
+                _kill(fresh, signal.SIGSTOP)
+                frozen |= fresh
+            _kill(frozen, signal.SIGKILL)
+            time.sleep(TICK)
+
+    def _left(self, program: int) -> bool:
+        self._reap(program)
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
+
+    def _say(self, what: dict[str, Any]) -> None:
+        with suppress(OSError):
+            self._line.sendall(json.dumps(what).encode() + b"\n")
+
+
+def _prctl(option: int, value: int) -> None:
+    with suppress(AttributeError):  # no Linux: process groups must do
+        _LIBC.prctl(option, value, 0, 0, 0)
+
+
+def _parents() -> dict[int, int]:
+    """Every process and its parent."""
+    found = {}
+    with suppress(FileNotFoundError):
+        for name in os.listdir("/proc"):  # noqa: PTH208  importing pathlib would double the start-up
+            if name.isdigit():
+                with suppress(OSError, ValueError, IndexError):
+                    fields = _read(f"/proc/{name}/stat").rpartition(b")")[2].split()
+                    if fields[0] not in (b"Z", b"X"):
+                        found[int(name)] = int(fields[1])
+    return found
+
+
+def _children(pid: int) -> set[int]:
+    return {child for child, parent in _parents().items() if parent == pid}
+
+
+def _descendants(pid: int) -> list[int]:
+    """All living processes below `pid`."""
+    below: dict[int, list[int]] = {}
+    for child, parent in _parents().items():
+        below.setdefault(parent, []).append(child)
+    found, ahead = [], [pid]
+    while ahead:
+        children = below.get(ahead.pop(), [])
+        found += children
+        ahead += children
+    return found
+
+
+def _kill(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _over(call: dict[str, Any]) -> str | None:
+    """Which bound the whole tree exceeds."""
+    pids = _descendants(os.getpid())
+    if len(pids) > call.get("pids", len(pids)):
+        return "pids"
+    memory = 0
+    for pid in pids:
+        with suppress(OSError, ValueError, IndexError):
+            memory += int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE
+    return "memory" if memory > call.get("memory", memory) else None
+
+
+def _limit(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _remove_group(group: str) -> None:
+    for _ in range(50):  # the kernel needs a moment to forget the dead
+        try:
+            os.rmdir(group)  # noqa: PTH106  as above
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(TICK)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    main()
