@@ -193,7 +193,7 @@ async def _launch(kind: str, program: Path, place: _Place, lock: int) -> Embedde
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={"LANG": "C.UTF-8"},
+            env={"LANG": "C.UTF-8", "PATH": os.defpath},
             pass_fds=(lock,),
             start_new_session=True,  # the terminal's Ctrl-C is ours to answer, not the server's
             preexec_fn=_die_with_parent(),

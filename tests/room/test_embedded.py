@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -87,7 +86,7 @@ async def test_it_listens_on_no_port(tmp_path: Path) -> None:
     server = await embedded.start(tmp_path, None)
     (process,) = servers_in(tmp_path)
     assert [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN] == []
-    assert set(process.environ()) <= {"LANG", "LC_CTYPE"}
+    assert set(process.environ()) <= {"LANG", "PATH"}
     await server.stop()
 
 
@@ -227,17 +226,12 @@ async def test_a_server_that_does_not_start_tells_why(
 
 
 async def test_a_server_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stubborn = tmp_path / "redis-server"
-    stubborn.write_text(
-        f"#!{sys.executable}\nimport signal, time\nsignal.signal(15, signal.SIG_IGN)\n"
-    program += f"pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\ntime.sleep(60)\n"
-    )
+    stubborn, pid = tmp_path / "redis-server", tmp_path / "pid"
+    stubborn.write_text(f"#!/bin/sh\ntrap '' TERM\necho $$ > '{pid}'\nwhile :; do sleep 0.1; done\n")
     stubborn.chmod(0o755)
     monkeypatch.setattr(embedded, "find_server", lambda: ("redis-server", stubborn))
     monkeypatch.setattr(embedded, "START_SECONDS", 1.0)
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.1)
-    started = time.monotonic()
     with pytest.raises(RoomUnavailable, match="doesn't start"):
         await embedded.start(tmp_path / "state", None)
-    assert time.monotonic() - started < 30
     assert not psutil.pid_exists(int(pid.read_text()))
