@@ -13,6 +13,7 @@ from agents.domain.turn import Status, ToolCall, ToolResult
 REPEATS = 3
 TEAM_REPEATS = 6
 TEAM_WINDOW = 1800.0  # seconds
+MOST = 100  # failures kept of a call, and calls kept before old ones are swept out
 _CHANGING = re.compile(
     r"0x[0-9a-fA-F]+|\b[0-9a-f]{7,64}\b|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|/tmp/\S+|\d+(?:[.:,]\d+)*"
 )
@@ -44,7 +45,9 @@ class InMemoryFailures:
 
     async def add(self, call: str, error: str) -> None:
         """See the protocol."""
-        self._failures[call] = [*self._recent(call)[-100:], (self._clock(), error)]
+        self._failures[call] = [*self._recent(call)[-MOST:], (self._clock(), error)]
+        if len(self._failures) > MOST:
+            self._failures = {call: recent for call in self._failures if (recent := self._recent(call))}
 
     async def worst(self, call: str) -> int:
         """See the protocol."""

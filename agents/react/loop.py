@@ -13,6 +13,7 @@ from agents.react.messages import Reply
 from agents.react.models import Model
 from agents.react.record import Record
 from agents.react.state import Pairs, TurnState
+from agents.react.wording import one_line
 
 
 class ReAct:
@@ -62,7 +63,7 @@ class ReAct:
         for batch in _batches(reply.calls, effects):
             if effects[len(pairs)] is not Effect.READ:
                 await state.record.write()
-            state.turn.progress(state.step, ", ".join(call.name[:40] for call in batch))
+            state.turn.progress(state.step, one_line(", ".join(call.name for call in batch), 80))
             done = await self._together(state, batch, context)
             for call, result in done:
                 state.record.result(state.step, call, result)

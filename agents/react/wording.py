@@ -141,6 +141,6 @@ def attribute(text: str) -> str:
 
 
 def one_line(text: str, cap: int) -> str:
-    """`text` on one line of at most `cap` characters."""
-    line = " ".join(text.split())
+    """`text` on one line of at most `cap` characters, without what a terminal would obey."""
+    line = "".join(char for char in " ".join(text.split()) if char.isprintable())
     return line if len(line) <= cap else line[: cap - 1] + "…"

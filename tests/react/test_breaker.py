@@ -110,6 +110,16 @@ async def test_the_team_s_breaker_closes_with_time() -> None:
     assert await team.worst(call_key(look)) == 0
 
 
+async def test_old_failures_are_swept_out() -> None:
+    now = [0.0]
+    team = InMemoryFailures(60, lambda: now[0])
+    for n in range(100):
+        await team.add(str(n), "x")
+    now[0] = 61
+    await team.add("new", "x")
+    assert list(team._failures) == ["new"]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

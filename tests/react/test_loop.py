@@ -215,6 +215,14 @@ async def test_ids_that_repeat_across_steps_are_told_apart() -> None:
     assert len(set(stage.gate.carried_out)) == 2
 
 
+async def test_a_name_with_terminal_escapes_is_shown_without_them() -> None:
+    seen: list[str] = []
+    stage = Stage(calls(call("1", "look\x1b[2J\nnow")), says("ok"), act=lambda c: ok(c, "\x1b]0;x\x07fine"))
+    await stage.play(replace(turn(), progress=lambda step, what: seen.append(what)))
+    assert seen == ["thinking", "look[2J now", "thinking"]
+    assert stage.journal.events[0].content == "look[2J now ok 0.1 s: ]0;xfine"
+
+
 async def test_progress_is_told() -> None:
     seen: list[tuple[int, str]] = []
     stage = Stage(calls(call("1"), call("2", "save")), says("ok"))

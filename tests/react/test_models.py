@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -268,3 +270,9 @@ async def test_no_model_name_changes_role_or_api(name: str) -> None:
         assert (await chat.query(ASK, SCHEMAS)).text == "hello"
     assert fake.requests[0].headers.startswith("POST /v1/chat/completions ")
     assert fake.requests[0].body["messages"][0]["role"] == "system"
+
+
+def test_langchain_openai_is_imported_with_the_first_query_only() -> None:
+    code = "import sys, agents.react.loop, agents.react.models as m; print('langchain_openai' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
