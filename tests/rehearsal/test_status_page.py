@@ -45,7 +45,7 @@ async def test_the_story_is_true(url: str, world: World, port: int) -> None:
         pytest.skip("ansible-playbook is not installed in this environment")
     story = await Room(url, world).say(WORDINGS[0].format(port=port))
 
-    assert world.verdicts == ["3/4", "4/4", "4/4"], "one probe truly fails, and is truly mended"
+    assert world.verdicts == ["3 of 4", "4 of 4"], "one probe truly fails, and is truly mended"
     assert f"http://127.0.0.1:{port}/" in story.summary
     assert set(story.rules) == {rule.id for rule in load("status-page").rules} - ASIDE
     assert len(story.rules) <= 40

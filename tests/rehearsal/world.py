@@ -1,4 +1,4 @@
-"""A small real world to play a scenario in: files on disk, a real ansible-playbook, a real page on a loopback port.
+"""A real world to play a scenario in: the product's tools, a real ansible-playbook, a page on a loopback port.
 
 The room's framing and addressing are the product's own, so a scenario that no longer fits them is noticed here.
 """
@@ -8,7 +8,6 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,112 +16,93 @@ import httpx
 
 from agents.domain.addressing import Roster
 from agents.domain.message import USER, Message
-from agents.domain.mission import PROBE, Check, Control, Mission, Request, Verdict, check_id, report
+from agents.domain.mission import AnsibleProbe, Control, FileProbe, Verdict
+from agents.domain.redaction import SecretMask
 from agents.domain.role import ROLES, Role, parse_role
+from agents.domain.turn import Claim
 from agents.executors import probes
+from agents.executors.ansible import Ansible
+from agents.executors.lint import Lint
+from agents.executors.process import Processes
+from agents.executors.search import Search
+from agents.executors.versions import Versions
+from agents.executors.workspace import Workspace
 from agents.react import wording
+from agents.room.in_memory import InMemoryRoom
+from agents.runtime.verifier import MissionVerifier, Prober
+from agents.tools import ansible, checks, files, team
+from agents.tools.registry import Act, Output, Registry, Tool
 
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
-SITE = "config/status-page/site"
 
 
 class World:
-    """The tools' effects. Each method named after a tool returns what the model reads."""
+    """The product's own tools over an in-memory room; only serving is simpler than the product's."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.checks: tuple[Check, ...] = ()
+        roots = {name: root / name for name in ("infra", "config", "docs", "tmp")}
+        home = root / "home"
+        for folder in (*roots.values(), home):
+            folder.mkdir()
+        self.opened = InMemoryRoom("story")
         self.verdicts: list[str] = []
+        self._workspace = Workspace(roots)
+        self._processes = Processes()
+        self._ansible = Ansible(self._processes, self._workspace, home, home / "known_hosts")
         self._page: asyncio.Server | None = None
+        self._registry = Registry(self._tools(root, home))
 
-    async def call(self, tool: str, args: dict[str, Any]) -> str:
-        """Run a tool."""
-        method: Callable[..., Awaitable[str]] = getattr(self, tool)
-        return await method(**args)
+    def _tools(self, root: Path, home: Path) -> list[Tool[Any]]:
+        mask = SecretMask()
+        verifier = MissionVerifier(self.opened.mission, self._probers(), mask)
+        versions = Versions(self._processes, root, home, ("infra", "config"))
+        search = Search(self._workspace, self._processes, home)
+        lint = Lint(self._workspace, self._processes, home)
+        return [
+            *files.tools(self._workspace, versions, search, lint, mask),
+            *ansible.tools(self._ansible),
+            *checks.tools(self.opened.mission, verifier),
+            *team.tools(team.FinishLine(self.opened.mission, verifier), team.Questions(self.opened.mission)),
+        ]
+
+    def _probers(self) -> dict[str, Prober]:
+        async def file(probe: FileProbe) -> tuple[Verdict, str]:
+            return probes.file(probe, self._workspace)
+
+        async def idempotent(probe: AnsibleProbe) -> tuple[Verdict, str]:
+            return await self._ansible.check(probe.playbook, probe.inventory)
+
+        return {"http": probes.http, "file": file, "ansible_idempotent": idempotent}
+
+    async def call(self, role: Role, tool: str, args: dict[str, Any]) -> Output:
+        """Run a tool of the role."""
+        if tool == "host_app":
+            return await self._host_app(**args)
+        found = self._registry.find(tool, role.tools)
+        claim = Claim("t" * 32, role.name, "story", 1, 0, ())
+        output = await found.run(found.args.model_validate(args), Act(role.name, claim, 1, "call", 60))
+        if tool == "run_checks":
+            self.verdicts.append(output.content.split(" checks")[0])
+        return output
 
     async def close(self) -> None:
-        """Stop serving."""
+        """Stop serving, and everything that runs."""
         if self._page:
             self._page.close()
+        await self._processes.stop_all()
 
-    async def save_file(self, path: str, content: str) -> str:
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-        return f"Saved {path} ({len(content)} bytes)"
+    async def _host_app(self, name: str, port: int, folder: str) -> Output:
+        site = self._workspace.host_path(folder)
 
-    async def edit_file(self, path: str, old: str, new: str) -> str:
-        text = (self.root / path).read_text()
-        assert text.count(old) == 1, f"{old!r} must occur once in {path}"
-        (self.root / path).write_text(text.replace(old, new))
-        return f"Edited {path}"
-
-    async def read_file(self, path: str) -> str:
-        return (self.root / path).read_text()
-
-    async def list_files(self, path: str) -> str:
-        return "\n".join(file.name for file in (self.root / path).iterdir())
-
-    async def search_files(self, pattern: str, path: str) -> str:
-        found = []
-        for file in sorted((self.root / path).rglob("*")):
-            for number, line in enumerate(file.read_text().splitlines() if file.is_file() else (), 1):
-                if re.search(pattern, line):
-                    found.append(f"{file.relative_to(self.root)}:{number}: {line}")
-        return "\n".join(found)
-
-    async def run_ansible(self, playbook: str, check: bool = False) -> str:
-        return (await self.ansible(playbook, check=check))[1]
-
-    async def ansible(self, playbook: str, *, check: bool) -> tuple[int, str]:
-        argv = [str(ANSIBLE), "-i", "localhost,", playbook, *(["--check"] if check else [])]
-        process = await asyncio.create_subprocess_exec(
-            *argv, cwd=self.root, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        output, _ = await process.communicate()
-        return process.returncode or 0, output.decode()
-
-    async def host_app(self, name: str, port: int, folder: str) -> str:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            body = (self.root / folder / "index.html").read_bytes()
+            body = (site / "index.html").read_bytes()
             writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             writer.close()
 
         self._page = await asyncio.start_server(serve, "127.0.0.1", port)
-        return f"{name} is served on http://127.0.0.1:{port}/"
-
-    async def propose_checks(self, checks: list[dict[str, Any]]) -> str:
-        found = [PROBE.validate_python(probe, strict=True) for probe in checks]
-        self.checks = tuple(Check(check_id(probe), probe) for probe in found)
-        return f"The mission has {len(self.checks)} checks:\n{report(self.checks)}"
-
-    async def run_checks(self) -> str:
-        self.checks = tuple([await self._judged(check) for check in self.checks])
-        green = sum(check.green for check in self.checks)
-        self.verdicts.append(f"{green}/{len(self.checks)}")
-        return f"{green} of {len(self.checks)} checks are green.\n{report(self.checks)}"
-
-    async def finish(self, summary: str) -> str:
-        await self.run_checks()
-        assert all(check.green for check in self.checks)
-        return summary
-
-    async def _judged(self, check: Check) -> Check:
-        probe = check.probe
-        if probe.type == "http":
-            verdict, evidence = await probes.http(probe)
-        elif probe.type == "file":
-            found = probe.contains is None or probe.contains in (self.root / probe.path).read_text()
-            verdict, evidence = (Verdict.PASS if found else Verdict.FAIL), probe.path
-        elif probe.type == "ansible_idempotent":
-            code, output = await self.ansible(probe.playbook, check=True)
-            same = code == 0 and "changed=0" in output
-            verdict, evidence = (Verdict.PASS if same else Verdict.FAIL), output.splitlines()[-1]
-        else:
-            raise AssertionError(f"no probe here for {probe.type}")
-        return replace(check, verdict=verdict, evidence=evidence)
+        return Output(f"{name} is served on http://127.0.0.1:{port}/")
 
 
 def roles() -> dict[str, Role]:
@@ -137,7 +117,6 @@ class Story:
 
     rules: list[str] = field(default_factory=list)
     said: list[Message] = field(default_factory=list)
-    calls: list[tuple[str, str]] = field(default_factory=list)
     summary: str = ""
 
 
@@ -149,13 +128,12 @@ class Room:
         self._world = world
         self._roles = roles()
         self._roster = Roster.of(self._roles.values())
-        self._mission = Mission()
         self.story = Story()
 
     async def say(self, text: str, limit: int = 60) -> Story:
         """The User says `text`; play on until it is quiet. At most `limit` model calls."""
-        self._mission = Mission(requests=(Request.of("m1", text, "2026-01-01T00:00:00+00:00"),))
-        waiting = self._post(Message(USER, text, to=self._roster.addressees(text, USER)))
+        asked = await self._world.opened.room.post(Message(USER, text))
+        waiting = self._post(replace(asked, to=self._roster.addressees(text, USER)))
         async with httpx.AsyncClient(base_url=self._url, timeout=10) as client:
             while waiting and not self.story.summary:
                 message = waiting.pop(0)
@@ -170,7 +148,7 @@ class Room:
 
     async def _turn(self, client: httpx.AsyncClient, name: str, message: Message) -> list[Message]:
         role = self._roles[name]
-        messages = self._opening(role, message)
+        messages = await self._opening(role, message)
         while True:
             answer = await ask(client, messages)
             self.story.rules.append(answer.rule)
@@ -178,20 +156,18 @@ class Room:
             calls = answer.message.get("tool_calls", ())
             for call in calls:
                 function = call["function"]
-                assert function["name"] in role.tools, f"{name} has no {function['name']}"
-                self.story.calls.append((name, function["name"]))
-                content = await self._world.call(function["name"], json.loads(function["arguments"]))
-                if function["name"] == "finish":
-                    self.story.summary = content
+                output = await self._world.call(role, function["name"], json.loads(function["arguments"]))
+                if output.ends:
+                    self.story.summary = output.content
                     return []
-                messages.append({"role": "tool", "tool_call_id": call["id"], "content": content})
+                messages.append({"role": "tool", "tool_call_id": call["id"], "content": output.content})
             if not calls:
                 text = re.sub(r"(?s)<think>.*?</think>", "", answer.message["content"]).strip()
                 return self._post(Message(name, text, to=self._roster.addressees(text, name, message.sender)))
 
-    def _opening(self, role: Role, message: Message) -> list[dict[str, Any]]:
+    async def _opening(self, role: Role, message: Message) -> list[dict[str, Any]]:
         earlier = [wording.window_entry(said) for said in self.story.said if said is not message]
-        mission = replace(self._mission, checks=self._world.checks)
+        mission = await self._world.opened.mission.read()
         texts = [wording.mission_text(mission, Control()), wording.addressed([message], role)]
         if earlier:
             texts.insert(0, wording.window(earlier))
