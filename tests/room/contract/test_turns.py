@@ -216,6 +216,15 @@ async def test_a_commit_posts_replies_acknowledges_and_ends_the_turn(world: Worl
         assert [d.message for d in (await taken(opened, role)).deliveries] == placed[:1]
 
 
+async def test_several_replies_to_one_role_arrive_in_order(world: World) -> None:
+    opened = await world.open()
+    await opened.room.post(say("work", "QA"))
+    replies = [say("a", "Coder", sender="QA"), say("b", "Coder", "QA", sender="QA")]
+    placed = await opened.journal.commit(await taken(opened), REPLIED, replies)
+    assert [d.message for d in (await taken(opened, "Coder")).deliveries] == placed
+    assert [d.message for d in (await taken(opened)).deliveries] == placed[1:]
+
+
 async def test_a_commit_without_replies(world: World) -> None:
     opened = await world.open()
     await opened.room.post(say("work", "QA"))
