@@ -31,7 +31,7 @@ _INSTALL = {
 class Finished:
     """A program that ended. `exit_code` None: killed by us; negative: died of that signal.
 
-    `over` names the bound ("memory", "pids") it was killed for exceeding.
+    `over` names the bound ("memory", "pids") its tree ran into.
     """
 
     argv: tuple[str, ...]
@@ -67,16 +67,15 @@ class Running:
         except asyncio.CancelledError:
             await self.end()
             raise
-        over = self.call.over
         return Finished(
             self.argv,
-            None if timed_out or self.ended_by_us or over else self.call.exit_code,
+            None if timed_out or self.ended_by_us else self.call.exit_code,
             self.out.text(),
             self.err.text(),
             time.monotonic() - self.started,
             timed_out,
             self.out.truncated or self.err.truncated,
-            over,
+            self.call.over,
         )
 
     async def end(self) -> None:

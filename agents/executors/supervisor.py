@@ -33,6 +33,12 @@ TICK = 0.002
 _SUBREAPER = 36
 _PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+# where a cgroup counts what it refused: version 2, version 1, either
+_EVENTS = (
+    ("memory.events", "oom_kill", "memory"),
+    ("memory.oom_control", "oom_kill", "memory"),
+    ("pids.events", "max", "pids"),
+)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -106,6 +112,7 @@ class _Guardian:
         self._line = socket.socket(fileno=line)
         self._streams = streams
         self._status: int | None = None
+        self._killed = False
 
     def run(self) -> None:
         """See the module."""
@@ -120,8 +127,10 @@ class _Guardian:
         grace = self._wait(program, call, wakeup)
         self._end(program, grace)
         for group in call.get("groups", ()):
+            if over := _exceeded(group):
+                self._say({"over": over})
             _remove_group(group)
-        self._say({"exit": self._status})
+        self._say({"exit": None if self._killed else self._status})
 
     def _request(self) -> bytes:
         parts = []
@@ -172,6 +181,7 @@ class _Guardian:
                 return 0.0
             if bounded and (over := _over(call)):
                 self._say({"over": over})
+                self._killed = True
                 return 0.0
         return GRACE
 
@@ -289,6 +299,16 @@ def _write(path: str, text: str) -> None:
         os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
+
+
+def _exceeded(group: str) -> str | None:
+    """Which of its bounds the group ran into."""
+    for file, counter, bound in _EVENTS:
+        with suppress(OSError, ValueError):
+            counts = dict(line.split() for line in _read(f"{group}/{file}").decode().splitlines())
+            if int(counts.get(counter, 0)):
+                return bound
+    return None
 
 
 def _remove_group(group: str) -> None:
