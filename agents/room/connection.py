@@ -22,8 +22,7 @@ from agents.domain.errors import RoomError, RoomUnavailable, SettingsError
 log = structlog.get_logger()
 
 Arg = str | int | bytes
-CONNECT_TIMEOUT = 5.0  # seconds
-ANSWER_TIMEOUT = 5.0  # seconds; nothing here blocks in the server
+ANSWER_TIMEOUT = 5.0  # seconds for a call, connecting included; nothing here blocks in the server
 MOST_CONNECTIONS = 32  # at work at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between tries
 _SCRIPTS = Path(__file__).with_name("scripts")
@@ -114,7 +113,8 @@ class Link:
         """A connection of one's own, closed at the end. Its faults are the caller's."""
         connection = self._fresh()
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await connection.connect()  # type: ignore[no-untyped-call]
             yield connection
         finally:
             await connection.disconnect(nowait=True)
@@ -147,9 +147,10 @@ class Link:
     async def _once(self, send: Any) -> Any:
         connection = self._idle.pop() if self._idle else self._fresh()
         try:
-            if not connection.is_connected:
-                await connection.connect()  # type: ignore[no-untyped-call]
-            answer = await send(connection)
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                if not connection.is_connected:
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                answer = await send(connection)
         except BaseException as error:
             # half an answer may be left on it
             await connection.disconnect(nowait=True)
@@ -205,8 +206,8 @@ class Outage:
 def _pool(url: str) -> ConnectionPool:
     options: dict[str, Any] = {
         "protocol": 2,  # one shape of answers on every server
-        "socket_timeout": ANSWER_TIMEOUT,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": None,  # Link has one timer per call; the library's would cost a task each
+        "socket_connect_timeout": ANSWER_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),  # Link retries
         "driver_info": None,
     }
@@ -218,8 +219,21 @@ def _pool(url: str) -> ConnectionPool:
         raise SettingsError(f"REDIS_URL {shown(url)!r}: {_line(error)}; it looks like redis://host:6379/0") from None
 
 
-async def _exchange(connection: AbstractConnection, *args: Any) -> Any:
+async def send(connection: AbstractConnection, *args: Any) -> None:
+    """Send one command; a cancellation that came meanwhile is obeyed.
+
+    redis-py sends under `asyncio.wait_for`, which on Python 3.11 loses a cancellation that meets the end of the
+    sending: the task would go on as if nobody had stopped it.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0  # not 0 in the clean-up of a task that was cancelled earlier
     await connection.send_command(*args)
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
+async def _exchange(connection: AbstractConnection, *args: Any) -> Any:
+    await send(connection, *args)
     return await connection.read_response()
 
 
