@@ -71,3 +71,9 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 
 def test_a_plain_dollar_sign_can_be_written() -> None:
     assert tiny("  - {id: a, role: QA, say: 'costs $$5'}\n").rules[0].placeholders() == set()
+
+
+def test_the_example_in_the_readme_is_good() -> None:
+    text = (SCENARIOS.parent / "README.md").read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert [rule.id for rule in parse(example, "README.md").rules] == ["devops-looks", "devops-answers"]

@@ -40,6 +40,7 @@ async def url(start: Start) -> str:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(400)  # seven real Ansible runs, on however slow a machine
 async def test_the_story_is_true(url: str, world: World, port: int) -> None:
     if not ANSIBLE.exists():
         pytest.skip("ansible-playbook is not installed in this environment")
