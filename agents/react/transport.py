@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from agents.domain.errors import ModelError, ModelRejected
+from agents.domain.errors import ModelError, ModelRejected, SettingsError
 from agents.react.faults import Transient, refusal
 from agents.react.stream import Assembly, Events, GarbledStream
 
@@ -90,6 +90,17 @@ class Answer:
         raise StopAsyncIteration
 
 
+def _headers(key: str) -> dict[str, str]:
+    """The headers of every request. Raise SettingsError for a key that no header can hold."""
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise SettingsError(
+            "OPENAI_API_KEY holds a space, a line break or a character that is not ASCII; paste it anew"
+        )
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream, application/json"}
+    # local servers want no key
+    return headers | ({"Authorization": f"Bearer {key}"} if key else {})
+
+
 class Transport:
     """The client ChatOpenAI calls. One per endpoint; connections are kept alive and closed by `aclose`."""
 
@@ -98,11 +109,7 @@ class Transport:
         self._timeouts = timeouts
         self._url = httpx.URL(endpoint.url)
         self._http = httpx.AsyncClient(
-            headers={
-                "Authorization": f"Bearer {endpoint.key}",
-                "Content-Type": "application/json",
-                "Accept": "text/event-stream, application/json",
-            },
+            headers=_headers(endpoint.key),
             timeout=httpx.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
             # a proxy from the environment is for the world outside
             trust_env=urlsplit(endpoint.base).hostname not in _LOOPBACK,

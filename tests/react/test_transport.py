@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.domain.errors import ContextTooLong, ModelRejected
+from agents.domain.errors import ContextTooLong, ModelRejected, SettingsError
 from agents.react import transport as module
 from agents.react.faults import Transient
 from agents.react.transport import Body, Endpoint, Timeouts, Transport
@@ -226,6 +226,21 @@ async def test_an_endless_answer_is_refused(line: Line, monkeypatch: pytest.Monk
 
 def test_timeouts_leave_room_for_a_second_try() -> None:
     assert Timeouts.within(8) == Timeouts(8, 4, 2, 8)
+
+
+async def test_a_server_that_wants_no_key_gets_no_header() -> None:
+    async with endpoint(HELLO) as fake:
+        transport = Transport(Endpoint(fake.base, ""), PATIENT)
+        assert await said(transport) == "hello"
+        await transport.aclose()
+    assert "authorization" not in fake.requests[0].headers.lower()
+
+
+@pytest.mark.parametrize("key", ["sk-a\n", "sk a", "schlüssel", "sk\x00"])
+def test_a_key_that_no_header_can_hold_is_named(key: str) -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY") as raised:
+        Transport(Endpoint("http://127.0.0.1:1/v1", key), PATIENT)
+    assert key not in str(raised.value)
 
 
 def test_the_key_is_not_shown() -> None:
