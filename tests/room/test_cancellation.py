@@ -23,10 +23,11 @@ async def test_no_cancellation_is_lost(real_world: World) -> None:
 
     lost = []
     for what in (follow, work):
-        for delay in range(40):
+        for delay in range(100):
             task = asyncio.create_task(what())
-            for _ in range(delay):
+            for _ in range(delay % 20):
                 await asyncio.sleep(0)
+            await asyncio.sleep(0.0002 * delay)
             task.cancel()
             _, running = await asyncio.wait([task], timeout=2)
             if running:

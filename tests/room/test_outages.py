@@ -8,7 +8,7 @@ import pytest
 from agents.domain.errors import RoomError, RoomUnavailable
 from agents.domain.message import USER, Kind, Message
 from agents.domain.turn import Effect, EntryKind, JournalEntry, Outcome, StopReason
-from agents.room import open_room
+from agents.room import connection, feed, open_room
 from agents.room.connection import Link
 from agents.room.feed import follow
 from agents.room.keys import Keys
@@ -134,6 +134,24 @@ async def test_a_reader_notices_a_server_that_went_silent(own_server: RedisServe
             proxy.mute = False
             assert (await hearing).content == "missed"
         await link.aclose()
+        await opened.aclose()
+
+
+async def test_a_server_that_is_silent_is_given_up_after_a_while(
+    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT", 0.1)
+    monkeypatch.setattr(feed, "ANSWER_TIMEOUT", 0.1)
+    proxy = FlakyProxy(own_server.socket)
+    async with proxy.listening(own_server.socket.with_name("proxy")) as url:
+        opened = await open_room(url, "r", patience=0.3)
+        await opened.room.post(Message(USER, "before"))
+        proxy.mute = True
+        for call in (opened.room.post(Message(USER, "hi")), anext(opened.room.follow())):
+            with pytest.raises(RoomUnavailable):
+                await call
+        proxy.mute = False
+        assert [event.content for event in await opened.room.events()] == ["before", "hi"]
         await opened.aclose()
 
 

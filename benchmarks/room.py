@@ -1,0 +1,169 @@
+"""What the room costs: post → awake across two processes, each call's latency, durable messages per second.
+
+    python -m benchmarks.room [--count 2000] [--url redis://…]
+
+Without --url a Redis of our own serves it, as in the product: unix socket, append-only file, fsync every second.
+"""
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+from agents.domain.message import USER, Kind, Message, new_id
+from agents.domain.ports import OpenRoom
+from agents.domain.turn import Claim, Effect, EntryKind, JournalEntry, Outcome, StopReason
+from agents.room import embedded, open_room
+
+TEXT = "Applied the playbook on both nodes; the page answers with 200 and the expected title. " * 3
+STEP = [
+    JournalEntry(EntryKind.REPLY, 1, {"message": {"type": "ai", "data": {"content": TEXT}}, "usage": {"input": 900}}),
+    JournalEntry(EntryKind.RESULT, 1, {"name": "read_file", "status": "ok", "content": TEXT}, "call", Effect.READ),
+]
+EVENTS = [Message("QA", "read_file ok 0.01 s", Kind.TOOL, data={"name": "read_file", "status": "ok"})]
+REPLIED = Outcome(StopReason.REPLIED)
+Row = tuple[str, str, str]
+
+
+async def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--url")
+    parser.add_argument("--listen", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.listen:
+        return await listen(options.url, options.listen, options.count)
+    with tempfile.TemporaryDirectory() as folder:
+        server = await embedded.start(Path(folder), options.url)
+        try:
+            rows = [await awake(server.url, options.count), *await calls(server.url, options.count)]
+            rows.append(await conversation(server.url, options.count))
+        finally:
+            await server.stop()
+    print(f"{server.kind}, {options.count} of each\n")
+    for name, *cells in [("", "p50", "p99"), *rows]:
+        print(f"{name:<52}{cells[0]:>12}{cells[1]:>12}")
+
+
+@asynccontextmanager
+async def opened(url: str, name: str | None = None) -> AsyncIterator[OpenRoom]:
+    """A room, wiped at the end."""
+    room = await open_room(url, name or f"bench-{new_id()[:8]}", patience=5)
+    try:
+        yield room
+        await room.control.clear(Message(USER, "CLEAR", Kind.CONTROL))
+    finally:
+        await room.aclose()
+
+
+async def awake(url: str, count: int) -> Row:
+    """One process posts, another one follows; both read the same monotonic clock."""
+    async with opened(url) as room:
+        argv = [sys.executable, "-m", "benchmarks.room", "--url", url, "--listen", room.room.name]
+        listener = subprocess.Popen([*argv, "--count", str(count)], stdout=subprocess.PIPE, text=True)
+        assert listener.stdout
+        await asyncio.to_thread(listener.stdout.readline)
+        for _ in range(count):
+            await room.room.post(Message("Architect", TEXT, to=("QA",), data={"at": time.perf_counter_ns()}))
+            await asyncio.sleep(0.002)
+        times = [int(line) / 1e6 for line in await asyncio.to_thread(listener.stdout.readlines)]
+        listener.wait()
+        listener.stdout.close()
+    return row("post → addressed agent awake, two processes", times)
+
+
+async def listen(url: str, name: str, count: int) -> None:
+    """The other process: print each message's way in ns."""
+    times = []
+    room = await open_room(url, name)
+    async with aclosing(room.room.follow("0")) as events:
+        ready = asyncio.create_task(anext(events))
+        await asyncio.sleep(0.3)
+        print("ready", flush=True)
+        event = await ready
+        while True:
+            if "QA" in event.to:
+                times.append(time.perf_counter_ns() - event.data["at"])
+            if len(times) == count:
+                break
+            event = await anext(events)
+    await room.aclose()
+    print("\n".join(map(str, times)))
+
+
+async def calls(url: str, count: int) -> list[Row]:
+    """Each call on its own."""
+    async with opened(url) as room:
+        inbox, claims = room.inbox("QA", "one"), list[Claim]()
+
+        async def post() -> None:
+            await room.room.post(Message("Architect", TEXT, to=("QA",)))
+
+        async def claim() -> None:
+            taken = await inbox.claim()
+            assert taken
+            claims.append(taken)
+
+        async def record() -> None:
+            await room.journal.record(claims[-1], STEP, EVENTS)
+
+        async def commit() -> None:
+            await room.journal.commit(claims[-1], REPLIED, [Message("QA", TEXT, to=("Architect",))])
+
+        steps: dict[str, Callable[[], Awaitable[None]]] = {
+            "post, delivered to one": post,
+            "claim of one message": claim,
+            "record of a step: 2 entries, 1 event": record,
+            "renew": lambda: inbox.renew(claims[-1]),
+            "commit with one reply": commit,
+        }
+        times: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(count):
+            for name, step in steps.items():
+                started = time.perf_counter()
+                await step()
+                times[name].append((time.perf_counter() - started) * 1000)
+    return [row(name, values) for name, values in times.items()]
+
+
+async def conversation(url: str, count: int) -> Row:
+    """Four agents of one process pass messages round: claim, record a step, commit the reply."""
+    names = [f"Agent{n}" for n in range(4)]
+    async with opened(url) as room:
+        done = 0
+
+        async def agent(index: int) -> None:
+            nonlocal done
+            inbox = room.inbox(names[index], "one")
+            while done < count:
+                if claim := await inbox.claim():
+                    await room.journal.record(claim, STEP[:1])
+                    to = (names[(index + 1) % len(names)],)
+                    await room.journal.commit(claim, REPLIED, [Message(names[index], TEXT, to=to)])
+                    done += 1
+                else:
+                    await asyncio.sleep(0.0005)
+
+        for name in names:
+            await room.room.post(Message(USER, TEXT, to=(name,)))
+        started = time.perf_counter()
+        await asyncio.gather(*(agent(index) for index in range(len(names))))
+        seconds = time.perf_counter() - started
+    return ("4 agents, claimed, journaled and answered", f"{done / seconds:,.0f} /s", "")
+
+
+def row(name: str, times: list[float]) -> Row:
+    """A row of a table, times in ms."""
+    cuts = statistics.quantiles(times, n=100)
+    return (name, f"{cuts[49]:.3f} ms", f"{cuts[98]:.3f} ms")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
