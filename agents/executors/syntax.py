@@ -30,6 +30,8 @@ def json_faults(name: str, text: str) -> Iterator[str]:
         json.loads(text)
     except json.JSONDecodeError as error:
         yield f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except ValueError as error:  # a number with thousands of digits
+        yield str(error)
 
 
 def toml_faults(name: str, text: str) -> Iterator[str]:

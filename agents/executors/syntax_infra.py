@@ -181,4 +181,4 @@ def uses_proxmox(text: str) -> bool:
 
 def names_proxmox_source(text: str) -> bool:
     """Whether a Terraform text says where the Proxmox provider comes from."""
-    return re.search(r'(?i)source\s*=\s*"[\w.-]+(?:/[\w.-]+)*/proxmox"', text) is not None
+    return re.search(r'(?i)source\s*=\s*"\w[\w.-]*(?:/[\w.-]+)*/proxmox"', text) is not None

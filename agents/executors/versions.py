@@ -18,6 +18,7 @@ from agents.executors.workspace import Written
 
 GIT_SECONDS = 20.0
 HISTORY = 20
+ABBREVIATED = 10
 OUTSIDE = "Outside"  # the author of what was found and not written by a tool
 _VERSION = re.compile(r"[0-9a-f]{4,40}\Z")
 _FIELD = "\x1f"
@@ -75,6 +76,7 @@ class Versions:
         self._repository = repository.resolve()
         self._home = home
         self._roots = tuple(roots)
+        self._begun = False
 
     def covers(self, name: str) -> bool:
         """Whether the file called `name` has versions."""
@@ -96,16 +98,16 @@ class Versions:
             commits.append(_commit(cause.role, cause.message(name), name, written.after))
         if not commits:
             return ""
-        await self._append(commits, b"from HEAD^0\n")
+        version = await self._append(commits, b"from HEAD^0\n")
         await self._show_in_index(name, written.after)
-        return (await self._git("rev-parse", "--short=10", "HEAD")).stdout.strip()
+        return version
 
     async def history(self, name: str, limit: int = HISTORY) -> list[Version]:
         """The last versions of a file, newest first; also of one that is deleted now."""
         if not self._exists():
             return []
         form = f"--format=%h{_FIELD}%aI{_FIELD}%an{_FIELD}%s"
-        finished = await self._git("log", "--abbrev=10", f"-{limit}", form, "HEAD", "--", name)
+        finished = await self._git("log", f"--abbrev={ABBREVIATED}", f"-{limit}", form, "HEAD", "--", name)
         return [Version(*line.split(_FIELD, 3)) for line in finished.stdout.splitlines()]
 
     async def content(self, name: str, version: str) -> bytes | None:
@@ -122,6 +124,8 @@ class Versions:
 
     async def _prepare(self) -> None:
         """Make the repository, with an empty first commit, where there is none."""
+        if self._begun and self._exists():
+            return
         if not self._exists():
             await self._git("init", "--quiet", "--initial-branch=main", "--template=", str(self._repository))
             info = self._repository / ".git" / "info"
@@ -129,13 +133,19 @@ class Versions:
             (info / "exclude").write_text(_EXCLUDED)
         if not await self._known("HEAD"):
             await self._append([_commit(OUTSIDE, "Begin\n", "", None)], b"")
+        self._begun = True
 
-    async def _append(self, commits: Sequence[tuple[bytes, bytes]], parent: bytes) -> None:
-        """Add commits to the branch that is checked out; `parent` is the line that names the first one's."""
+    async def _append(self, commits: Sequence[tuple[bytes, bytes]], parent: bytes) -> str:
+        """Add commits to the branch that is checked out, and return the last one's id.
+
+        `parent` is the line that names the first one's parent.
+        """
         stream = b""
         for index, (head, change) in enumerate(commits):
             stream += head + (b"" if index else parent) + change
-        await self._git("fast-import", "--quiet", "--date-format=now", stdin=stream)
+        stream += b"get-mark :1\n"
+        finished = await self._git("fast-import", "--quiet", "--date-format=now", stdin=stream)
+        return finished.stdout.strip()[:ABBREVIATED]
 
     async def _known(self, version: str) -> bool:
         finished = await self._git("cat-file", "-e", f"{version}^{{commit}}", allowed=(0, 1, 128))
@@ -189,7 +199,7 @@ def _commit(author: str, message: str, name: str, content: bytes | None) -> tupl
     """One commit of a fast-import stream: what precedes the parent's line, and what follows it."""
     author = re.sub(r"[^\w-]", "", author, flags=re.ASCII) or OUTSIDE
     person = f"{author} <{author.lower()}@minilab.local> now"
-    head = f"commit HEAD\nauthor {person}\ncommitter {person}\n".encode() + _data(message.encode())
+    head = f"commit HEAD\nmark :1\nauthor {person}\ncommitter {person}\n".encode() + _data(message.encode())
     if not name:
         return head, b"\n"
     if content is None:

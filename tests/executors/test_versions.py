@@ -2,8 +2,9 @@
 
 import asyncio
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,17 +178,15 @@ async def test_what_git_says_is_passed_on(tmp_path: Path) -> None:
     versions = made(tmp_path)
     await versions.keep(write("config/a", None, b"x"), CAUSE)
     (tmp_path / "generated_iac/.git/HEAD").write_text("nonsense\n")
-    with pytest.raises(ToolError, match="git fast-import|git init|git log"):
+    with pytest.raises(ToolError, match=r"^git "):
         await versions.keep(write("config/a", b"x", b"y"), CAUSE)
 
 
 class WithoutGit(Processes):
     """A machine on which git isn't installed."""
 
-    async def run(
-        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, stdin: bytes = b""
-    ) -> Finished:
-        return await super().run(["no-such-git", *argv[1:]], cwd=cwd, env=env, timeout=timeout, stdin=stdin)
+    async def run(self, argv: Sequence[str], **options: Any) -> Finished:
+        return await super().run(["no-such-git", *argv[1:]], **options)
 
 
 async def test_without_git(tmp_path: Path) -> None:
