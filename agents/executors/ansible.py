@@ -9,13 +9,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import psutil
 import yaml
 
 from agents.domain.errors import InvalidArguments, ToolError, ToolTimeout
@@ -27,13 +25,14 @@ from agents.executors.workspace import Workspace
 
 FORKS = 5
 CONNECT_SECONDS = 15
+SOCKET_FOLDER_CHARS = 75  # a Unix socket's path has 107 at most, and ssh adds to it
 EVENT_BYTES = 64 << 20  # events read of one run; beyond it only the last ones
 LAST_EVENTS = 20
 EXAMINED_FILES = 400
 EXAMINED_BYTES = 2 << 20
 _LOCAL = ("localhost", "localhost,", "127.0.0.1", "127.0.0.1,")
 _LIMIT = re.compile(r"[A-Za-z0-9_.*!\[][A-Za-z0-9_.*!&:,\[\]-]*")
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  a tmpfs: what lies there never reaches a disk
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  a tmpfs: what lies there never reaches a disk
 _JOB = Path(__file__).with_name("ansible_job.py")
 
 _CONFIG = """\
@@ -100,27 +99,25 @@ class Ansible:
         known_hosts: Path,
         *,
         variables: Mapping[str, str] | None = None,
+        tmpfs: Path = SHARED_MEMORY,
     ) -> None:
         self._processes = processes
         self._workspace = workspace
-        self._scratch = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else state_dir
+        self._scratch = tmpfs if os.access(tmpfs, os.W_OK | os.X_OK) else state_dir
         self._known_hosts = known_hosts
         self._variables = dict(variables or {})
 
     async def run(self, job: Job, *, timeout: float) -> PlayReport:
         """Run it and tell what happened. A failed task is no error here: the report says it."""
         paths = self._paths(job)
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(prefix="minilab-ansible-", dir=self._scratch))
         try:
             self._prepare(private, job)
             done = await self._start(private, job, paths, timeout)
-            if done.timed_out:
-                _reap(private)
             events = await asyncio.to_thread(lambda: list(_events(private / "artifacts/run/job_events")))
-        except BaseException:
-            _reap(private)
-            raise
         finally:
+            # the run's whole tree has ended by now, ssh masters and asynchronous tasks too: nothing writes here
             shutil.rmtree(private, ignore_errors=True)
         report = play_summary.report(events, check=job.check, paths=self._shown_paths(private))
         if done.timed_out:
@@ -185,7 +182,8 @@ class Ansible:
         inventory = {"all": {"hosts": {"localhost": local}}}
         (private / "local.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
         # as a variable it wins over whatever an inventory says, and ssh takes the first of two options
-        variables = {**job.extra_vars, "ansible_ssh_args": ssh_arguments(self._known_hosts)}
+        reuse = len(str(private)) <= SOCKET_FOLDER_CHARS
+        variables = {**job.extra_vars, "ansible_ssh_args": ssh_arguments(self._known_hosts, reuse=reuse)}
         (private / "env/extravars").write_text(json.dumps(variables), encoding="utf-8")
 
     async def _start(self, private: Path, job: Job, paths: _Paths, timeout: float) -> Finished:
@@ -239,30 +237,20 @@ def verdict(report: PlayReport) -> tuple[Verdict, str]:
     return Verdict.PASS, f"check run: {report.headline()}"
 
 
-def ssh_arguments(known_hosts: Path) -> str:
-    """The ssh options of every connection: no configuration of ours, pinned host keys, nothing asked."""
+def ssh_arguments(known_hosts: Path, *, reuse: bool = True) -> str:
+    """The ssh options of every connection: no configuration of ours, pinned host keys; `reuse` keeps it open."""
     options = (
         "StrictHostKeyChecking=yes",
         f'UserKnownHostsFile="{known_hosts}"',
         "GlobalKnownHostsFile=/dev/null",
         "IdentitiesOnly=yes",
-        "ControlMaster=auto",
-        "ControlPersist=30s",
+        *(("ControlMaster=auto", "ControlPersist=30s") if reuse else ("ControlMaster=no",)),
     )
     return shlex.join(["-F", "/dev/null", *(part for option in options for part in ("-o", option))])
 
 
 def _is_local(inventory: str | None) -> bool:
     return inventory is None or inventory.strip() in _LOCAL
-
-
-def _reap(private: Path) -> None:
-    """Kill what detached itself from a run that was killed: ssh masters and asynchronous tasks name its folder."""
-    for process in psutil.process_iter(["cmdline"]):
-        if str(private) in " ".join(process.info["cmdline"] or ()):
-            with suppress(psutil.Error):
-                for one in (*process.children(recursive=True), process):
-                    one.kill()
 
 
 def _events(folder: Path) -> Iterator[dict[str, Any]]:
