@@ -206,7 +206,9 @@ class Outage:
 def _pool(url: str) -> ConnectionPool:
     options: dict[str, Any] = {
         "protocol": 2,  # one shape of answers on every server
-        "socket_timeout": None,  # Link has one timer per call; the library's would cost a task each
+        # Link has one timer per call; the library's would cost a task each, and on Python 3.11 its `wait_for`
+        # loses a cancellation that meets the end of a send
+        "socket_timeout": None,
         "socket_connect_timeout": ANSWER_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),  # Link retries
         "driver_info": None,
@@ -219,21 +221,8 @@ def _pool(url: str) -> ConnectionPool:
         raise SettingsError(f"REDIS_URL {shown(url)!r}: {_line(error)}; it looks like redis://host:6379/0") from None
 
 
-async def send(connection: AbstractConnection, *args: Any) -> None:
-    """Send one command; a cancellation that came meanwhile is obeyed.
-
-    redis-py sends under `asyncio.wait_for`, which on Python 3.11 loses a cancellation that meets the end of the
-    sending: the task would go on as if nobody had stopped it.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0  # not 0 in the clean-up of a task that was cancelled earlier
-    await connection.send_command(*args)
-    if task and task.cancelling() > before:
-        raise asyncio.CancelledError
-
-
 async def _exchange(connection: AbstractConnection, *args: Any) -> Any:
-    await send(connection, *args)
+    await connection.send_command(*args)
     return await connection.read_response()
 
 

