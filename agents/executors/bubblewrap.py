@@ -112,7 +112,10 @@ def _bound(binds: Sequence[Bind]) -> Iterator[str]:
 
 def workspace_binds(roots: Mapping[str, Path], *, read_only: bool) -> list[Bind]:
     """The workspace at its four places. `docs` is never writable: execution logs and the manual lie there."""
-    return [
-        Bind(path, "/tmp/app" if name == "tmp" else f"/app/{name}", name != "docs" and not read_only)  # noqa: S108
-        for name, path in roots.items()
-    ]
+    return [Bind(path, inside(name), name != "docs" and not read_only) for name, path in roots.items()]
+
+
+def inside(name: str) -> str:
+    """The path inside of a workspace place such as "config/site"."""
+    root, _, rest = name.partition("/")
+    return "/".join(("/tmp/app" if root == "tmp" else f"/app/{root}", *([rest] if rest else [])))  # noqa: S108

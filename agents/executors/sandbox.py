@@ -16,6 +16,7 @@ from agents.executors.bubblewrap import Bind
 from agents.executors.disk_watch import DiskWatch
 from agents.executors.process import Finished, Processes, Running, base_environment
 from agents.executors.spawning import Bounds
+from agents.executors.workspace import Workspace
 
 PROBE_SECONDS = 10.0
 _NPROC_KERNEL = (5, 14)  # since then a user namespace counts its own processes
@@ -62,13 +63,13 @@ class Level:
 
 
 class Executor(Protocol):
-    """Whatever runs agents' commands in a confined place. `cwd` is an agent-side absolute path."""
+    """Whatever runs agents' commands in a confined place. `cwd` is a workspace folder as agents name it."""
 
     async def run(
         self,
         argv: Sequence[str],
         *,
-        cwd: str = "/app",
+        cwd: str = "",
         timeout: float,
         network: bool = False,
         read_only: bool = False,
@@ -85,7 +86,7 @@ class _Prepared:
 
 
 class Sandbox:
-    """Runs agents' commands over the workspace `roots` (name → host directory).
+    """Runs agents' commands over the workspace.
 
     `mode` auto and bubblewrap: in bubblewrap or not at all. `mode` container: directly, for a container around us is
     the boundary. `variables` is all of our environment that commands see.
@@ -94,7 +95,7 @@ class Sandbox:
     def __init__(
         self,
         processes: Processes,
-        roots: Mapping[str, Path],
+        workspace: Workspace,
         state_dir: Path,
         *,
         mode: Mode = "auto",
@@ -102,13 +103,15 @@ class Sandbox:
         variables: Mapping[str, str] | None = None,
     ) -> None:
         self._processes = processes
-        self._roots = dict(roots)
+        self._workspace = workspace
+        self._roots = workspace.roots
         self._state = state_dir / "sandbox"
         self._mode = mode
         self.limits = limits or Limits()
         self._variables = dict(variables or {})
         self._level: Level | None = None
         self._groups: cgroups.Groups | None = None
+        self._guards: set[asyncio.Task[None]] = set()
         self._probing = asyncio.Lock()
         self._disk = DiskWatch(tuple(self._roots.values()), self.limits.workspace_bytes)
 
@@ -124,7 +127,7 @@ class Sandbox:
         self,
         argv: Sequence[str],
         *,
-        cwd: str = "/app",
+        cwd: str = "",
         timeout: float,
         network: bool = False,
         read_only: bool = False,
@@ -141,14 +144,18 @@ class Sandbox:
         self,
         argv: Sequence[str],
         *,
-        cwd: str = "/app",
+        cwd: str = "",
         binds: Sequence[Bind] | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> Running:
         """Start a server that listens on this machine's loopback; the caller ends it. Raise what `run` raises."""
         if binds is None:
             binds = bubblewrap.workspace_binds(self._roots, read_only=False)
-        return await self._start(argv, binds, cwd, True, b"", variables)
+        running = await self._start(argv, binds, cwd, True, b"", variables)
+        guard = asyncio.create_task(self._disk.guard(running))
+        self._guards.add(guard)
+        guard.add_done_callback(self._guards.discard)
+        return running
 
     async def _start(
         self,
@@ -187,16 +194,20 @@ class Sandbox:
         network: bool,
         variables: Mapping[str, str],
     ) -> _Prepared:
+        inner, host = self._folder(cwd)
         if level.name == "container":
             home = self._state / "home"
             home.mkdir(parents=True, exist_ok=True)
             env = {**base_environment(home), **self._variables, **variables}
-            return _Prepared(list(argv), self._host_folder(cwd), env, self._bounds(groups=False))
+            return _Prepared(list(argv), host, env, self._bounds(groups=False))
         env = {**base_environment(Path(bubblewrap.HOME)), "TMPDIR": "/tmp", **self._variables, **variables}  # noqa: S108
         layout = bubblewrap.Layout(binds, self._state, self.limits.tmp_bytes)
         counted = self._counted(argv) if self._groups is None else list(argv)
         return _Prepared(
-            bubblewrap.arguments(layout, counted, cwd=cwd, network=network), Path("/"), env, self._bounds(groups=True)
+            bubblewrap.arguments(layout, counted, cwd=inner, network=network),
+            Path("/"),
+            env,
+            self._bounds(groups=True),
         )
 
     def _bounds(self, *, groups: bool) -> Bounds:
@@ -221,13 +232,15 @@ class Sandbox:
             return list(argv)
         return ["/bin/bash", "-c", 'ulimit -u "$0" && exec "$@"', str(self.limits.pids), *argv]
 
-    def _host_folder(self, cwd: str) -> Path:
-        """Where an agent-side path is, without bubblewrap's mounts."""
-        for name, path in self._roots.items():
-            alias = "/tmp/app" if name == "tmp" else f"/app/{name}"  # noqa: S108  an agent-side name
-            if cwd == alias or cwd.startswith(alias + "/"):
-                return path / cwd[len(alias) :].lstrip("/")
-        return next(iter(self._roots.values())).parent
+    def _folder(self, cwd: str) -> tuple[str, Path]:
+        """A workspace folder: its path inside and the host's. Raise PathEscape, ToolError if it isn't there."""
+        name = self._workspace.shown(cwd)
+        if not name:
+            return "/app", next(iter(self._roots.values())).parent
+        host = self._workspace.host_path(name)
+        if not host.is_dir():
+            raise ToolError(f"cwd {name!r} is no folder")
+        return bubblewrap.inside(name), host
 
     async def _probed(self) -> Level:
         if self._mode == "container":
@@ -253,9 +266,8 @@ class Sandbox:
     async def _try_bubblewrap(self) -> Finished:
         with tempfile.TemporaryDirectory(prefix="minilab-probe-") as folder:
             inside = Level("bubblewrap", "")
-            prepared = self._prepared(
-                inside, ["/bin/sh", "-c", _PROBE], [Bind(Path(folder), "/app/infra")], "/app", False, {}
-            )
+            binds = [Bind(Path(folder), "/app/infra")]
+            prepared = self._prepared(inside, ["/bin/sh", "-c", _PROBE], binds, "", False, {})
             return await self._processes.run(
                 prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=PROBE_SECONDS, bounds=prepared.bounds
             )
