@@ -5,10 +5,11 @@ binaries (TF_DATA_DIR), the CLI configuration and HOME. The module's folder hold
 Terraform would execute unasked.
 """
 
+import asyncio
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,10 @@ class Terraform:
             done = await self._run(place, command(self._binary, "init", **_QUIET), timeout)
         return Answer(f"{place.shown} is initialised.\n{_last_lines(done.stdout, 6)}", done.stdout)
 
+    def initialised(self, module: str) -> bool:
+        """Whether providers were fetched for `module`, so that it can be validated."""
+        return (self._place(module).private / "data").is_dir()
+
     async def validate(self, module: str, *, timeout: float) -> Answer:
         """Check the configuration without touching anything."""
         place = self._module(module)
@@ -124,6 +129,17 @@ class Terraform:
         """The plan an apply of `module` would take now, or None."""
         return self._module(module).saved()
 
+    def hazards(self, module: str) -> tuple[str, ...]:
+        """The files because of which a mere plan of `module` may run programs; empty: it runs none."""
+        place = self._module(module)
+        files = dict(self._configuration(place.shown))
+        if any("../" in text for text in files.values()):  # modules elsewhere under infra/
+            files = dict(self._configuration("infra"))
+        for file in (place.private / "data/modules").rglob("*.tf*"):
+            if file.is_file():
+                files[f"downloaded {file.name}"] = file.read_text(encoding="utf-8", errors="replace")
+        return tuple(name for name, text in files.items() if terraform_commands.runs_programs(text))
+
     async def apply(self, module: str, *, holder: str, timeout: float) -> Answer:
         """Apply the saved plan, once. Raise Refused if there is none, it was altered, or another run is at work."""
         place = self._module(module)
@@ -177,6 +193,8 @@ class Terraform:
         """Whether a plan of `module` made now would be empty. Leaves the saved plan alone."""
         try:
             place = self._module(module)
+            if found := await asyncio.to_thread(self.hazards, module):
+                return Verdict.UNKNOWN, f"a plan of it may run programs (data source external): {', '.join(found)}"
             with tempfile.TemporaryDirectory(prefix="clean-", dir=place.private) as private:
                 out = Path(private) / "plan"
                 flags = ("no_color", "detailed_exitcode")
@@ -208,6 +226,15 @@ class Terraform:
         for folder in (self._state, self._state / "home", private):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Module(shown, directory, private)
+
+    def _configuration(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Path → text of the configuration below a folder; what can't be examined counts as hiding something."""
+        for entry in self._workspace.entries(folder):
+            path = str(entry.place)
+            if entry.kind == "file" and path.endswith((".tf", ".tf.json")):
+                yield path, self._workspace.read(path).raw.decode("utf-8", "replace")
+            elif entry.kind == "link":
+                yield path, "external"
 
     def _var_file(self, path: str) -> Path:
         """The variables file. Raise InvalidArguments where its name can't be right."""

@@ -74,16 +74,18 @@ def tools(terraform: Terraform, keep: Keep) -> list[Tool[Any]]:
         return Output(text, Status.OK if answer.ok else Status.ERROR)
 
     def effect(args: RunTerraform) -> Effect:
-        """Apply changes the world; it destroys if the saved plan deletes or replaces anything."""
+        """Apply changes the world, and destroys if the saved plan deletes or replaces; a plan may run programs."""
         if args.action in _READS:
             return Effect.READ
-        if args.action != "apply":
-            return Effect.WRITE
         try:
-            saved = terraform.saved(args.module)
+            if args.action in _PLANS:
+                return Effect.MUTATE if terraform.hazards(args.module) else Effect.WRITE
+            if args.action == "apply":
+                saved = terraform.saved(args.module)
+                return Effect.DESTROY if saved and saved.destroys else Effect.MUTATE
         except (ToolError, OSError):  # the run itself will say what is wrong
             return Effect.MUTATE
-        return Effect.DESTROY if saved and saved.destroys else Effect.MUTATE
+        return Effect.WRITE
 
     return [Tool("run_terraform", _DESCRIPTION, RunTerraform, run, effect, SECONDS)]
 

@@ -222,6 +222,42 @@ async def test_a_failing_check_block_is_no_clean_plan(terraform: Terraform, writ
     assert "it is down" in evidence
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("infra/site/more.tf", 'data "external" "x" {\n  program = ["id"]\n}\n'),
+        ("infra/site/more.tf", 'data "\\u0065xternal" "x" {\n}\n'),
+        ("infra/site/more.tf.json", '{"data": {"external": {"x": {"program": ["id"]}}}}'),
+        ("infra/site/child/more.tf", "data external x {\n}\n"),
+        ("infra/shared/more.tf", 'data "external" "x" {\n}\n'),
+    ],
+)
+async def test_a_probe_plans_nothing_that_runs_programs(
+    terraform: Terraform, write: Write, path: str, text: str
+) -> None:
+    write(SITE + '# shared = "../shared"\n')
+    assert terraform.hazards("infra/site") == ()
+    write(text, path)
+    verdict, evidence = await terraform.clean("infra/site")
+    assert verdict is Verdict.UNKNOWN
+    assert path in evidence
+
+
+async def test_downloaded_modules_and_links_are_examined_too(
+    terraform: Terraform, write: Write, tmp_path: Path
+) -> None:
+    write(SITE)
+    assert terraform.hazards("infra/site") == ()
+    (private,) = (entry for entry in (tmp_path / "state/terraform").iterdir() if entry.name != "home")
+    downloaded = private / "data/modules/web"
+    downloaded.mkdir(parents=True)
+    (downloaded / "main.tf").write_text('data "external" "x" {}\n')
+    assert terraform.hazards("infra/site") == ("downloaded main.tf",)
+    (downloaded / "main.tf").unlink()
+    (tmp_path / "space/infra/site/link.tf").symlink_to("/etc/hostname")
+    assert terraform.hazards("infra/site") == ("infra/site/link.tf",)
+
+
 async def test_provisioners_are_in_the_summary(terraform: Terraform, write: Write) -> None:
     write('resource "terraform_data" "a" {\n  provisioner "local-exec" {\n    command = "echo made"\n  }\n}\n')
     planned = await terraform.plan("infra/site", holder="DevOps", timeout=SECONDS)

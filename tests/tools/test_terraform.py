@@ -78,8 +78,15 @@ def test_effects(tool: Tool[RunTerraform], action: str, effect: Effect) -> None:
     assert tool.effect_of(args(action)) is effect
 
 
-def test_the_effect_of_an_impossible_apply_is_the_cautious_one(tool: Tool[RunTerraform]) -> None:
-    assert tool.effect_of(args("apply", module="../outside")) is Effect.MUTATE
+@pytest.mark.parametrize("action", ["apply", "plan"])
+def test_the_effect_of_what_cannot_be_done_is_the_cautious_one(tool: Tool[RunTerraform], action: str) -> None:
+    assert tool.effect_of(args(action, module="../outside")) is Effect.MUTATE
+
+
+def test_a_plan_that_may_run_programs_changes_the_world(tool: Tool[RunTerraform], workspace: Workspace) -> None:
+    workspace.write_text("infra/site/more.tf", 'data "external" "x" {\n  program = ["id"]\n}\n')
+    assert tool.effect_of(args("plan")) is Effect.MUTATE
+    assert tool.effect_of(args("init")) is Effect.WRITE
 
 
 @pytest.mark.parametrize(
