@@ -1,96 +1,19 @@
 """A room without Redis, for tests: the same contract, in one process."""
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
-from agents.domain.errors import LeaseLost, StaleEpoch
+from agents.domain.errors import StaleEpoch
 from agents.domain.message import USER, Kind, Message, new_id
-from agents.domain.mission import (
-    Check,
-    Control,
-    HostedApp,
-    Mission,
-    Presence,
-    Probe,
-    Request,
-    RoomState,
-    Verdict,
-    check_id,
-)
+from agents.domain.mission import Control, Mission, Request, RoomState
 from agents.domain.turn import Claim, Delivery, JournalEntry, Outcome
-from agents.room.control import REASON_CHARS
 from agents.room.feed import position
+from agents.room.in_memory_boards import ControlInMemory, MissionInMemory, PresenceInMemory
+from agents.room.in_memory_store import Store, Turn
 from agents.room.inbox import MOST_PER_TURN
 from agents.room.journal import STATE_AFTER
 from agents.room.keys import Keys
-from agents.room.mission import MOST_CHECKS, too_many, unknown_check
 from agents.room.wire import SAID, acts, delivered_to, encoded, sendable
-
-
-@dataclass
-class _Turn:
-    """An open turn."""
-
-    id: str
-    role: str
-    consumer: str
-    life: str
-    epoch: int
-    till: float
-    entries: list[Message]
-    fence: int = 1
-    attempt: int = 1
-    journal: list[JournalEntry] = field(default_factory=list)
-
-
-class Store:
-    """What Redis holds in the real room."""
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self.clock = clock
-        self.control = Control()
-        self.log: list[Message] = []
-        self.places: dict[str, Message] = {}
-        self.inboxes: dict[str, dict[str, Message]] = {}
-        self.turns: dict[str, _Turn] = {}
-        self.closed: dict[tuple[str, str, int], list[Message]] = {}
-        self.mission = Mission()
-        self.asked = ""
-        self.beats: dict[str, tuple[float, Presence]] = {}
-        self.apps: dict[str, HostedApp] = {}
-        self.news = asyncio.Event()
-        self._last = (0, 0)
-
-    def append(self, message: Message, to: Sequence[str] = ()) -> Message:
-        """Log, deliver and wake the readers; a repeated id changes nothing."""
-        if message.id in self.places:
-            first = self.places[message.id]
-            return message.with_place(first.seq, first.epoch)
-        now = (int(self.clock() * 1000), 0)
-        self._last = max(now, (self._last[0], self._last[1] + 1))
-        placed = message.with_place("{}-{}".format(*self._last), self.control.epoch)
-        self.log.append(placed)
-        self.places[message.id] = placed
-        for role in to:
-            self.inboxes.setdefault(role, {})[placed.seq] = placed
-        self.news.set()
-        self.news = asyncio.Event()
-        return placed
-
-    def held(self, claim: Claim) -> _Turn:
-        """The open turn of `claim`. Raise LeaseLost."""
-        turn = self.turns.get(claim.turn)
-        if turn is None or (turn.consumer, turn.fence) != (claim.consumer, claim.fence):
-            raise LeaseLost(f"turn {claim.turn} of {claim.role} was taken over or closed")
-        return turn
-
-    def close(self, turn: _Turn) -> None:
-        """Acknowledge a turn's deliveries and forget it."""
-        for message in turn.entries:
-            self.inboxes[turn.role].pop(message.seq, None)
-        self.turns.pop(turn.id)
 
 
 class _Room:
@@ -181,7 +104,7 @@ class _Inbox:
         """See the port."""
         return len(self._waiting())
 
-    def _turns(self) -> list[_Turn]:
+    def _turns(self) -> list[Turn]:
         return [turn for turn in self._store.turns.values() if turn.role == self._role]
 
     def _waiting(self) -> list[Message]:
@@ -195,18 +118,18 @@ class _Inbox:
             if turn.epoch != epoch and (turn.consumer == self._consumer or turn.till < now):
                 self._store.close(turn)
 
-    def _held(self) -> _Turn | None:
+    def _held(self) -> Turn | None:
         return next((turn for turn in self._turns() if turn.consumer == self._consumer), None)
 
-    def _orphan(self) -> _Turn | None:
+    def _orphan(self) -> Turn | None:
         return next((turn for turn in self._turns() if turn.till < self._store.clock()), None)
 
-    def _opened(self) -> _Turn | None:
+    def _opened(self) -> Turn | None:
         batch = self._waiting()[:MOST_PER_TURN]
         if not batch:
             return None
         epoch = self._store.control.epoch
-        turn = _Turn(new_id(), self._role, self._consumer, self._life, epoch, 0.0, batch)
+        turn = Turn(new_id(), self._role, self._consumer, self._life, epoch, 0.0, batch)
         self._store.turns[turn.id] = turn
         return turn
 
@@ -247,126 +170,12 @@ class _Journal:
         store.closed[key] = placed
         return placed
 
-    def _follow_outcome(self, turn: _Turn, outcome: Outcome) -> None:
+    def _follow_outcome(self, turn: Turn, outcome: Outcome) -> None:
         """The room's state after the outcome, unless the User's latest word still waits for this very role."""
         store = self._store
         waits = store.asked in store.inboxes[turn.role] and all(m.seq != store.asked for m in turn.entries)
         if (state := STATE_AFTER.get(outcome.reason)) and not waits:
             store.control = Control(store.control.epoch, state, outcome.detail)
-
-
-class _Control:
-    """The `ControlBoard` port in memory."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def read(self) -> Control:
-        """The epoch and state now."""
-        return self._store.control
-
-    async def set_state(self, state: RoomState, reason: str = "") -> None:
-        """See the port."""
-        self._store.control = Control(self._store.control.epoch, state, reason[:REASON_CHARS])
-
-    async def stop(self, message: Message) -> Control:
-        """See the port."""
-        encoded(message)
-        if message.id not in self._store.places:
-            self._raise_epoch(message)
-        return self._store.control
-
-    async def clear(self, message: Message) -> Control:
-        """See the port."""
-        encoded(message)
-        store = self._store
-        if message.id not in store.places:
-            store.log.clear()
-            store.inboxes.clear()
-            store.turns.clear()
-            store.mission = Mission()
-            self._raise_epoch(message)
-        return store.control
-
-    def _raise_epoch(self, message: Message) -> None:
-        epoch = self._store.control.epoch + 1
-        self._store.control = Control(epoch, RoomState.STOPPED, message.content[:REASON_CHARS])
-        self._store.append(message)
-
-
-class _Mission:
-    """The `MissionBoard` port in memory."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def read(self) -> Mission:
-        """The mission now."""
-        return self._store.mission
-
-    async def propose(self, probes: Sequence[Probe]) -> Mission:
-        """See the port."""
-        mission = self._store.mission
-        checks = {check.id: check for check in mission.checks}
-        for probe in probes:
-            checks.setdefault(check_id(probe), Check(check_id(probe), probe))
-        if len(checks) > MOST_CHECKS:
-            raise too_many(len(mission.checks))
-        self._store.mission = replace(mission, checks=tuple(checks.values()))
-        return self._store.mission
-
-    async def judge(self, check: str, verdict: Verdict, evidence: str) -> None:
-        """See the port."""
-        self._change(check, lambda found: replace(found, verdict=verdict, evidence=evidence))
-
-    async def waive(self, check: str, why: str) -> Check:
-        """See the port."""
-        changed = self._change(check, lambda found: replace(found, waived=why))
-        if changed is None:
-            raise unknown_check(check, self._store.mission)
-        return changed
-
-    def _change(self, name: str, change: Callable[[Check], Check]) -> Check | None:
-        checks = {check.id: check for check in self._store.mission.checks}
-        if name not in checks:
-            return None
-        checks[name] = change(checks[name])
-        self._store.mission = replace(self._store.mission, checks=tuple(checks.values()))
-        return checks[name]
-
-
-class _Presence:
-    """The `PresenceBoard` port in memory."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def beat(self, presence: Presence) -> None:
-        """See the port."""
-        self._store.beats[presence.consumer] = (self._store.clock(), presence)
-
-    async def leave(self, consumer: str) -> None:
-        """See the port."""
-        self._store.beats.pop(consumer, None)
-
-    async def present(self, max_age: float = 15.0) -> list[Presence]:
-        """See the port."""
-        now = self._store.clock()
-        beats = [replace(beat, age=now - at) for at, beat in self._store.beats.values() if now - at <= max_age]
-        return sorted(beats, key=lambda beat: (beat.role, beat.consumer))
-
-    async def host(self, app: HostedApp) -> None:
-        """See the port."""
-        self._store.apps[app.name] = app
-
-    async def unhost(self, name: str) -> None:
-        """See the port."""
-        self._store.apps.pop(name, None)
-
-    async def hosted(self) -> list[HostedApp]:
-        """See the port."""
-        apps = [app for app in self._store.apps.values() if app.expires >= self._store.clock()]
-        return sorted(apps, key=lambda app: app.name)
 
 
 class InMemoryRoom:
@@ -378,9 +187,9 @@ class InMemoryRoom:
         self._store = store or Store()
         self._life = new_id()
         self.room = _Room(self._store, name)
-        self.control = _Control(self._store)
-        self.mission = _Mission(self._store)
-        self.presence = _Presence(self._store)
+        self.control = ControlInMemory(self._store)
+        self.mission = MissionInMemory(self._store)
+        self.presence = PresenceInMemory(self._store)
         self.journal = _Journal(self._store)
 
     def reopened(self, lease: float | None = None) -> "InMemoryRoom":

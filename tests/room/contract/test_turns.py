@@ -1,36 +1,16 @@
 """The `Inbox` and `Journal` ports: each delivery is worked on once, whatever dies."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
-from agents.domain.errors import LeaseLost, MessageTooLarge, StaleEpoch
+from agents.domain.errors import LeaseLost, MessageTooLarge
 from agents.domain.message import MAX_MESSAGE_BYTES, SYSTEM, USER, Kind, Message
 from agents.domain.mission import RoomState
 from agents.domain.ports import OpenRoom
-from agents.domain.turn import Claim, Effect, EntryKind, JournalEntry, Outcome, StopReason
+from agents.domain.turn import Effect, EntryKind, JournalEntry, Outcome, StopReason
 from tests.room.conftest import World
-
-LEASE = 0.2
-REPLIED = Outcome(StopReason.REPLIED, "done so")
-INTENT = JournalEntry(EntryKind.INTENT, 1, {"name": "run_shell", "args": {"x": "ü"}}, "call-1", Effect.MUTATE)
-REPLY = JournalEntry(EntryKind.REPLY, 1, {"message": {}, "usage": {"n": 1.5}})
-
-
-def say(text: str, *to: str, sender: str = "Architect") -> Message:
-    return Message(sender, text, to=to)
-
-
-async def taken(opened: OpenRoom, role: str = "QA", consumer: str = "one") -> Claim:
-    """The turn that must be there."""
-    claim = await opened.inbox(role, consumer).claim()
-    assert claim is not None
-    return claim
-
-
-async def texts(opened: OpenRoom) -> list[str]:
-    return [message.content for message in await opened.room.events()]
+from tests.room.contract.turns import INTENT, LEASE, REPLIED, REPLY, say, taken, texts
 
 
 async def test_everything_pending_is_one_turn(world: World) -> None:
@@ -183,16 +163,6 @@ async def test_acts_are_intents_that_change_the_world(
     assert (await opened.mission.read()).acts == counted
 
 
-async def test_nothing_starts_after_a_stop(world: World) -> None:
-    opened = await world.open()
-    await opened.room.post(say("work", "QA"))
-    claim = await taken(opened)
-    await opened.control.stop(Message(USER, "STOP", Kind.CONTROL))
-    with pytest.raises(StaleEpoch):
-        await opened.journal.record(claim, [INTENT])
-    assert (await opened.mission.read()).acts == 0
-
-
 async def test_a_record_with_too_large_an_event_writes_nothing(world: World) -> None:
     opened = await world.open()
     await opened.room.post(say("work", "QA"))
@@ -289,68 +259,6 @@ async def test_the_users_word_that_waits_for_the_same_role_keeps_the_room_runnin
     assert (await opened.control.read()).state is RoomState.RUNNING
     await opened.journal.commit(await taken(opened, "Architect"), Outcome(StopReason.DONE))
     assert (await opened.control.read()).state is RoomState.DONE
-
-
-async def test_a_stopped_turn_is_closed_and_its_replies_wake_nobody(world: World) -> None:
-    opened = await world.open()
-    await opened.room.post(say("work", "QA"))
-    claim = await taken(opened)
-    await opened.control.stop(Message(USER, "STOP", Kind.CONTROL))
-    placed = await opened.journal.commit(claim, Outcome(StopReason.DONE), [say("stopped", "Coder", sender="QA")])
-    assert [(m.content, m.epoch) for m in placed] == [("stopped", 1)]
-    assert (await texts(opened))[-1] == "stopped"
-    assert (await opened.control.read()).state is RoomState.STOPPED
-    assert await opened.inbox("Coder", "c").claim() is None
-    assert await opened.inbox("QA", "one").claim() is None
-
-
-async def test_what_waited_before_a_stop_is_dropped_and_what_comes_after_is_not(world: World) -> None:
-    opened = await world.open()
-    for number in range(60):
-        await opened.room.post(say(f"old {number}", "QA"))
-    await opened.control.stop(Message(USER, "STOP", Kind.CONTROL))
-    assert await opened.inbox("QA", "one").pending() == 0
-    await opened.room.post(say("new", "QA"))
-    assert await opened.inbox("QA", "one").pending() == 1
-    assert [d.message.content for d in (await taken(opened)).deliveries] == ["new"]
-
-
-async def test_an_open_turn_of_an_older_epoch_is_not_taken_up_again(world: World) -> None:
-    dead, alive = await world.open(LEASE), await world.open(LEASE)
-    await dead.room.post(say("old", "QA"))
-    claim = await taken(dead)
-    await dead.control.stop(Message(USER, "STOP", Kind.CONTROL))
-    await alive.room.post(say("new", "QA"))
-    fresh = await taken(alive, consumer="two")
-    assert [d.message.content for d in fresh.deliveries] == ["new"]
-    await alive.journal.commit(fresh, REPLIED)
-    await asyncio.sleep(LEASE * 1.5)
-    assert await alive.inbox("QA", "two").claim() is None
-    # the turn was cleaned up meanwhile: closing it once more says nothing
-    assert await dead.journal.commit(claim, REPLIED, [say("late", sender="QA")]) == []
-
-
-async def test_a_turn_of_a_cleared_room_ends_without_a_word(world: World) -> None:
-    opened = await world.open()
-    await opened.room.post(say("work", "QA"))
-    claim = await taken(opened)
-    await opened.control.clear(Message(USER, "CLEAR", Kind.CONTROL))
-    with pytest.raises(StaleEpoch):
-        await opened.journal.record(claim, [INTENT])
-    assert await opened.journal.commit(claim, REPLIED, [say("late", "Coder", sender="QA")]) == []
-    assert await texts(opened) == ["CLEAR"]
-    with pytest.raises(LeaseLost):
-        await opened.inbox("QA", "one").renew(claim)
-
-
-async def test_a_turn_that_never_was_is_lost(world: World) -> None:
-    opened = await world.open()
-    await opened.room.post(say("work", "QA"))
-    made_up = replace(await taken(opened), turn="never")
-    with pytest.raises(LeaseLost):
-        await opened.journal.commit(made_up, REPLIED)
-    with pytest.raises(LeaseLost):
-        await opened.journal.record(made_up, [REPLY])
 
 
 async def test_turns_of_roles_do_not_mix(world: World) -> None:
