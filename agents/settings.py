@@ -3,10 +3,12 @@
 Each field's description is what `.env.template` and the manual say of it.
 """
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -14,6 +16,18 @@ from agents.domain.errors import SettingsError
 from agents.domain.redaction import is_secret_name
 
 HOME = Path(__file__).resolve().parent.parent
+INFRASTRUCTURE = (
+    "TF_",
+    "ANSIBLE_",
+    "PROXMOX_",
+    "PM_",
+    "AWS_",
+    "ARM_",
+    "GOOGLE_",
+    "HCLOUD_",
+    "DIGITALOCEAN_",
+    "SSL_CERT_",
+)
 
 
 class Settings(BaseSettings):
@@ -64,9 +78,22 @@ class Settings(BaseSettings):
         """Where the product keeps its own state: never visible to an agent."""
         return self.minilab_home / ".minilab"
 
+    def variables(self) -> dict[str, str]:
+        """Every variable of `.env` and the environment; what of them is shown is `read_env`'s decision."""
+        return _variables(self._env_file)
+
+    def infrastructure(self) -> dict[str, str]:
+        """What Terraform and Ansible see of the environment: variables named for them, and their providers."""
+        return {name: value for name, value in _variables(self._env_file).items() if name.startswith(INFRASTRUCTURE)}
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret value known from the environment and `.env`, to be masked at every sink."""
-        return tuple(_secret_values(self.model_config.get("env_file")))
+        return tuple({value for name, value in _variables(self._env_file).items() if value and is_secret_name(name)})
+
+    @property
+    def _env_file(self) -> Path | None:
+        file = self.model_config.get("env_file")
+        return file if isinstance(file, Path) and file.is_file() else None
 
 
 def load() -> Settings:
@@ -79,12 +106,7 @@ def load() -> Settings:
         raise SettingsError(f"{name}: {first['msg']} — mend it in .env or the environment") from None
 
 
-def _secret_values(env_file: object) -> set[str]:
-    import os
-
-    from dotenv import dotenv_values
-
-    values: dict[str, str | None] = dict(os.environ)
-    if isinstance(env_file, Path) and env_file.is_file():
-        values |= dotenv_values(env_file)
-    return {value for name, value in values.items() if value and is_secret_name(name)}
+def _variables(env_file: Path | None) -> dict[str, str]:
+    """Every variable of `.env` and the environment; the environment wins."""
+    values = dict(dotenv_values(env_file)) if env_file else {}
+    return {name: value for name, value in {**values, **os.environ}.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Probes of what runs: HTTP and TCP. They read, they change nothing."""
+"""Probes of what runs and what is written. They read, they change nothing."""
 
 import asyncio
 import ipaddress
@@ -6,7 +6,10 @@ import socket
 
 import httpx
 
-from agents.domain.mission import HttpProbe, TcpProbe, Verdict
+from agents.domain.errors import ToolError
+from agents.domain.mission import CommandProbe, FileProbe, HttpProbe, TcpProbe, Verdict
+from agents.executors.sandbox import Executor
+from agents.executors.workspace import Workspace
 
 BODY_CAP = 256 * 1024
 _NEVER = tuple(ipaddress.ip_network(net) for net in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"))
@@ -46,6 +49,31 @@ async def tcp(probe: TcpProbe, timeout: float = 5) -> tuple[Verdict, str]:
         return Verdict.FAIL, f"{where}: {_name(error)}"
     writer.close()
     return Verdict.PASS, f"{where}: connected"
+
+
+def file(probe: FileProbe, workspace: Workspace) -> tuple[Verdict, str]:
+    """Whether a workspace file exists and contains the text."""
+    try:
+        text = workspace.read(probe.path).required_text()
+    except ToolError as error:
+        return Verdict.FAIL, str(error)
+    if probe.contains is not None and probe.contains not in text:
+        return Verdict.FAIL, f"{probe.path} ({len(text):,} characters) lacks {probe.contains!r}"
+    return Verdict.PASS, f"{probe.path} is there" + (f" and contains {probe.contains!r}" if probe.contains else "")
+
+
+async def command(probe: CommandProbe, sandbox: Executor, timeout: float = 60) -> tuple[Verdict, str]:
+    """Run the command where it can change nothing, and compare. Raise what the sandbox raises."""
+    done = await sandbox.run(probe.argv, timeout=timeout, read_only=True)
+    shown = " ".join(probe.argv)[:200]
+    if done.timed_out:
+        return Verdict.UNKNOWN, f"{shown}: no end in {timeout:g} s"
+    last = (done.stdout.strip() or done.stderr.strip())[-200:]
+    if done.exit_code != probe.exit_code:
+        return Verdict.FAIL, f"{shown}: exit code {done.exit_code}, expected {probe.exit_code}; {last}"
+    if probe.contains is not None and probe.contains not in done.stdout:
+        return Verdict.FAIL, f"{shown}: the output lacks {probe.contains!r}; {last}"
+    return Verdict.PASS, f"{shown}: exit code {done.exit_code}" + (f"; {last}" if last else "")
 
 
 async def _refusal(host: str) -> str | None:

@@ -20,8 +20,10 @@ from agents.runtime.reply import ending
 log = structlog.get_logger()
 REPLY_CHARS = 40_000
 
-Reason = Callable[[Role, Claim, Callable[[int, str], None]], Awaitable[Outcome]]
-"""Thinks a turn through: (role, claim, progress(step, activity)) → outcome."""
+Progress = Callable[[int, str], None]
+"""Told of each step: its number and what goes on in it."""
+Reason = Callable[[Role, Claim, Progress], Awaitable[Outcome]]
+"""Thinks a turn through."""
 
 
 @dataclass(frozen=True, slots=True)

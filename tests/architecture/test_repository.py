@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 
@@ -51,3 +52,13 @@ def test_every_test_folder_mirrors_a_source_folder() -> None:
         if folder.is_dir() and folder.name not in free and folder.name != "__pycache__":
             homes = (REPOSITORY / "agents" / folder.name, REPOSITORY / folder.name)
             assert any(home.is_dir() for home in homes), folder.name
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    table = (REPOSITORY / "docs/manual/reference/dependencies.md").read_text()
+    names = {re.split(r"[\[><=;]", requirement)[0].strip().lower() for requirement in project["dependencies"]}
+    assert {
+        name for name in names if not re.search(rf"^\|.*\b{re.escape(name)}\b", table.lower(), re.MULTILINE)
+    } == set()
+    assert "redis" in names

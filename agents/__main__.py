@@ -1,0 +1,27 @@
+"""`python -m agents <Role>|all`: run agents in this process."""
+
+import asyncio
+import sys
+
+from agents.domain.errors import MiniLabError
+from agents.settings import load
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 after SIGTERM, 1 for a room that can't be reached, 2 for bad usage or settings."""
+    if len(arguments) != 1:
+        print("usage: python -m agents <Role>[,<Role>…]|all", file=sys.stderr)
+        return 2
+    try:
+        settings = load()
+        from agents.worker import chosen, run  # the libraries of the loop load only once the settings are known good
+
+        asyncio.run(run(settings, chosen(arguments[0])))
+    except (MiniLabError, ValueError) as error:
+        print(f"minilab: {error}", file=sys.stderr)
+        return 2 if not isinstance(error, MiniLabError) or "settings" in type(error).__name__.lower() else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

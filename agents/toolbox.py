@@ -1,0 +1,89 @@
+"""Puts the executors and the tools together: the second half of the composition root."""
+
+from agents.domain.message import SYSTEM, Kind, Message
+from agents.domain.mission import AnsibleProbe, CommandProbe, FileProbe, TerraformProbe, Verdict
+from agents.domain.ports import OpenRoom, Redactor
+from agents.executors import probes
+from agents.executors.ansible import Ansible
+from agents.executors.hosting import Hosting
+from agents.executors.lint import Lint
+from agents.executors.output import Spool
+from agents.executors.process import Processes
+from agents.executors.sandbox import Sandbox
+from agents.executors.search import Search
+from agents.executors.terraform import Terraform
+from agents.executors.versions import Versions
+from agents.executors.workspace import Workspace
+from agents.runtime.verifier import MissionVerifier, Prober
+from agents.settings import Settings
+from agents.tools import ansible, apps, checks, env, files, shell, team, terraform
+from agents.tools.registry import Registry
+
+READ_ONLY_SHELLS = ("Security", "QA")
+
+
+class Toolbox:
+    """Everything the team may do on this machine. The roots are those of the design: infra, config, docs, tmp."""
+
+    def __init__(self, settings: Settings, opened: OpenRoom, redactor: Redactor) -> None:
+        home, state = settings.minilab_home, settings.state_dir
+        empty_home = state / "home"
+        empty_home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        iac = home / "generated_iac"
+        roots = {"infra": iac / "infra", "config": iac / "config", "docs": home / "docs", "tmp": home / "tmp"}
+        variables = settings.infrastructure()
+        self.workspace = Workspace(roots)
+        self.processes = Processes()
+        self.spool = Spool(home / "tmp")
+        self.ansible = Ansible(self.processes, self.workspace, state, state / "known_hosts", variables=variables)
+        self.terraform = Terraform(self.processes, self.workspace, state, variables=variables)
+        self.sandbox = Sandbox(self.processes, self.workspace, state, mode=settings.sandbox)
+        self.verifier = MissionVerifier(opened.mission, self._probers(), redactor)
+        self.finish_line = team.FinishLine(opened.mission, self.verifier)
+
+        async def notice(text: str) -> None:
+            await opened.room.post(Message(SYSTEM, redactor.text(text), Kind.SYSTEM))
+
+        def keep(text: str, name: str) -> str:
+            return self.spool.keep(redactor.text(text), name)
+
+        self.hosting = Hosting(self.sandbox, self.processes, self.workspace, opened.presence, notice=notice)
+        versions = Versions(self.processes, iac, empty_home, ("infra", "config"))
+        lint = Lint(self.workspace, self.processes, empty_home, modules=self.terraform)
+        search = Search(self.workspace, self.processes, empty_home)
+        self.registry = Registry(
+            [
+                *files.tools(self.workspace, versions, search, lint, redactor),
+                *env.tools(settings.variables(), redactor),
+                *shell.tools(self.sandbox, READ_ONLY_SHELLS),
+                *apps.tools(self.hosting),
+                *ansible.tools(self.ansible),
+                *terraform.tools(self.terraform, keep),
+                *checks.tools(opened.mission, self.verifier),
+                *team.tools(self.finish_line, team.Questions(opened.mission)),
+            ]
+        )
+
+    def _probers(self) -> dict[str, Prober]:
+        """How each kind of probe is run."""
+
+        async def file(probe: FileProbe) -> tuple[Verdict, str]:
+            return probes.file(probe, self.workspace)
+
+        async def command(probe: CommandProbe) -> tuple[Verdict, str]:
+            return await probes.command(probe, self.sandbox)
+
+        async def idempotent(probe: AnsibleProbe) -> tuple[Verdict, str]:
+            return await self.ansible.check(probe.playbook, probe.inventory)
+
+        async def clean(probe: TerraformProbe) -> tuple[Verdict, str]:
+            return await self.terraform.clean(probe.module)
+
+        return {
+            "http": probes.http,
+            "tcp": probes.tcp,
+            "file": file,
+            "command": command,
+            "ansible_idempotent": idempotent,
+            "terraform_clean": clean,
+        }

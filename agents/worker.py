@@ -1,0 +1,142 @@
+"""The composition root: settings in, a running team out."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from agents.domain.message import new_id
+from agents.domain.ports import OpenRoom
+from agents.domain.redaction import SecretMask
+from agents.domain.role import ROLES, Role
+from agents.domain.turn import Claim, Outcome
+from agents.react.breaker import InMemoryFailures
+from agents.react.context import Turn
+from agents.react.loop import ReAct
+from agents.react.models import ChatModel, Model
+from agents.react.transport import Endpoint, Timeouts, Transport
+from agents.room import open_room
+from agents.runtime.control import Halted, Switchboard
+from agents.runtime.convergence import Convergence
+from agents.runtime.listener import Agent, Limits, Progress
+from agents.runtime.prompts import PromptLibrary
+from agents.runtime.team import Notices, Team
+from agents.settings import Settings
+from agents.telemetry.execution_log import MarkdownExecutionLog
+from agents.telemetry.logs import configure
+from agents.toolbox import Toolbox
+from agents.tools.gate import ToolGate
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Mind:
+    """Thinks a role's turns: gathers what the context needs, then runs the loop."""
+
+    opened: OpenRoom
+    prompts: PromptLibrary
+    react: ReAct
+    window: int
+
+    async def __call__(self, role: Role, claim: Claim, progress: Progress) -> Outcome:
+        """The turn's outcome."""
+        mission, control, said = await asyncio.gather(
+            self.opened.mission.read(), self.opened.control.read(), self.opened.room.said(self.window)
+        )
+        turn = Turn(
+            role,
+            self.prompts.roster(),
+            self.prompts.shared(),
+            claim,
+            mission=mission,
+            control=control,
+            window=said,
+            limit=self.window,
+            progress=progress,
+        )
+        return await self.react.run(turn)
+
+
+async def run(settings: Settings, names: Sequence[str]) -> None:
+    """Run the named roles until SIGTERM or SIGINT. Raise BadInput or RoomError for what can't be started."""
+    redactor = SecretMask(settings.secrets())
+    configure(settings.log_level, redactor)
+    opened = await open_room(settings.redis_url or "", settings.room, lease=settings.lease_seconds)
+    notices = Notices(opened, redactor)
+    prompts = PromptLibrary(settings.minilab_home / "prompts", notices.say)
+    roles = [prompts.role(name) for name in names]
+    toolbox = Toolbox(settings, opened, redactor)
+    for role in roles:
+        if unknown := sorted(set(role.tools) - set(toolbox.registry.names())):
+            notices.say(f"prompts/{role.name}.md names tools that don't exist: {', '.join(unknown)}")
+    docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
+    gate = ToolGate(toolbox.registry, opened.journal, redactor, docs, toolbox.spool.cap)
+    transport, models = _models(settings)
+    react = ReAct(models, gate, opened.journal, redactor, toolbox.registry.schemas, InMemoryFailures())
+    limits = Limits(lease=settings.lease_seconds, window=settings.history_limit, hop_budget=settings.hop_budget)
+    mind = Mind(opened, prompts, react, settings.history_limit)
+    host, life = socket.gethostname(), new_id()[:8]
+    agents = [
+        Agent(role.name, f"{role.name}@{host}:{os.getpid()}-{life}", host, opened, prompts, mind, redactor, limits)
+        for role in roles
+    ]
+    lead = next((role.name for role in roles if role.answers_user), None)
+
+    async def halt() -> Halted:
+        return Halted(await toolbox.processes.stop_all(), await toolbox.hosting.stop_all())
+
+    async def close() -> None:
+        await halt()
+        await transport.aclose()
+
+    switchboard = Switchboard(opened, agents, halt)
+    team = Team(opened, agents, switchboard, notices, Convergence(opened, lead) if lead else None, close)
+    log.info("team up", roles=" ".join(names), host=host)
+    await _until_signalled(team)
+
+
+def _models(settings: Settings) -> tuple[Transport, Mapping[str, Model]]:
+    """The endpoint, and a model for each tier."""
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    transport = Transport(Endpoint(settings.openai_api_base, key), Timeouts.within(settings.llm_timeout))
+    tiers = {
+        "fast": settings.llm_model_fast or settings.llm_model,
+        "default": settings.llm_model,
+        "strong": settings.llm_model_strong or settings.llm_model,
+    }
+    return transport, {
+        tier: ChatModel(
+            transport,
+            (model, *settings.llm_model_fallbacks),
+            retries=settings.llm_retries,
+            total=settings.llm_timeout,
+        )
+        for tier, model in tiers.items()
+    }
+
+
+async def _until_signalled(team: Team) -> None:
+    """Run the team; SIGTERM and SIGINT end it in order."""
+    running = asyncio.create_task(team.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.result()
+
+
+def chosen(argument: str) -> tuple[str, ...]:
+    """The roles a command line names: one, several with commas, or `all`. Raise ValueError naming the known ones."""
+    if argument == "all":
+        return ROLES
+    names = {name.lower(): name for name in ROLES}
+    unknown = [part for part in argument.split(",") if part.lower() not in names]
+    if unknown:
+        raise ValueError(f"no role {unknown[0]!r}; there are {', '.join(ROLES)}, and all")
+    return tuple(names[part.lower()] for part in argument.split(","))
