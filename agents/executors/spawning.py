@@ -52,7 +52,9 @@ class Spawner:
         bounds: Bounds,
     ) -> "Call":
         """Start `program`. Raise ToolError if a word of it can't be passed on."""
-        request: dict[str, object] = {"program": program, "argv": list(argv), "cwd": str(cwd), "env": dict(env)}
+        request: dict[str, object] = {"program": program, "cwd": str(cwd)}
+        request |= {"argv": [_passable(word) for word in argv]}
+        request |= {"env": {name: _passable(value) for name, value in env.items()}}
         request |= {"limits": dict(bounds.limits), "groups": bounds.groups}
         request |= {name: value for name in ("memory", "pids") if (value := getattr(bounds, name)) is not None}
         if any("\0" in word for word in (*argv, *env, *env.values())):
@@ -66,8 +68,7 @@ class Spawner:
             for descriptor in theirs:
                 os.close(descriptor)
         call = Call(argv[0], line, ours, stdin, captures)
-        # half a surrogate pair can't be encoded: the program gets a question mark
-        await call.begin(json.dumps(request).encode("utf-8", "replace") + b"\n")
+        await call.begin(json.dumps(request).encode() + b"\n")
         return call
 
     def _send(self, descriptors: list[int]) -> None:
@@ -221,6 +222,15 @@ class Call:
             self._loop.remove_writer(self._input[0])
             os.close(self._input[0])
             self._input = None
+
+
+def _passable(word: str) -> str:
+    """`word`, with a question mark where it has half a character, which no program can be given."""
+    try:
+        os.fsencode(word)
+    except UnicodeEncodeError:
+        return word.encode("utf-8", "replace").decode()
+    return word
 
 
 def _streams(with_input: bool) -> tuple[list[int], list[int]]:
