@@ -5,42 +5,38 @@ import json
 import re
 import sys
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from agents.domain.errors import MissingBinary, ToolError
 from agents.executors import syntax, syntax_infra
 from agents.executors.places import printable
 from agents.executors.playbook_syntax import PlaybookSyntax
 from agents.executors.process import Processes, base_environment
+from agents.executors.terraform import Terraform
 from agents.executors.workspace import Workspace
 
 LINT_SECONDS = 20.0
 PARSE_SECONDS = 6.0
 LINTED_CHARS = 256 * 1024
 SHOWN_PROBLEMS = 12
+_UNINITIALISED = re.compile(r"Missing required provider|Module not installed|terraform init")
 _PROJECT = Path(__file__).resolve().parents[2]
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from agents.executors.syntax import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one linter says. `label` names it; `skipped`: why it did not run, or did not finish."""
+    """What one linter says. `label` names it; `skipped`: why it did not run, or did not finish.
+
+    `advice` is no fault: a better way to say the same.
+    """
 
     label: str
     problems: tuple[str, ...] = ()
     skipped: str = ""
-
-
-class ModuleValidator(Protocol):
-    """`terraform validate`, where a module is initialised."""
-
-    def initialised(self, module: str) -> bool: ...
-
-    async def complaints(self, module: str, *, timeout: float) -> Sequence[str]:
-        """What is wrong with the module; empty: it is valid. Raise ToolError."""
-        ...
+    advice: tuple[str, ...] = ()
 
 
 class Lint:
@@ -52,7 +48,7 @@ class Lint:
         processes: Processes,
         home: Path,
         *,
-        modules: ModuleValidator | None = None,
+        modules: Terraform | None = None,
         seconds: float = LINT_SECONDS,
     ) -> None:
         self._workspace = workspace
@@ -68,7 +64,10 @@ class Lint:
             return ""
         if len(text) > LINTED_CHARS:
             return f"lint: not run, {len(text):,} characters are more than it reads"
-        return _told(await self._reports(name, text))
+        try:
+            return _told(await self._reports(name, text))
+        except ToolError as error:  # the file is saved: what keeps a linter from running must not look otherwise
+            return f"lint not done: {error}"
 
     async def _reports(self, name: str, text: str) -> list[Report]:
         reports, playbook = await self._parsed(name, text)
@@ -146,8 +145,8 @@ class Lint:
         return Report("terraform fmt")
 
     async def _playbook(self, name: str) -> Report:
-        problems, skipped = await self._playbooks.check(name, self._seconds)
-        return Report("ansible-playbook --syntax-check", problems, skipped)
+        found = await self._playbooks.check(name, self._seconds)
+        return Report("ansible-playbook --syntax-check", found.problems, found.skipped, found.advice)
 
     async def _module(self, name: str, text: str) -> list[Report]:
         """What only the whole module tells."""
@@ -159,22 +158,25 @@ class Lint:
                 'does not exist; add to required_providers: proxmox = { source = "bpg/proxmox" }'
             )
             reports.append(Report("Terraform module", (fault,)))
-        elif self._modules is not None and name.startswith("infra/") and self._modules.initialised(module):
-            reports.append(await self._guarded("terraform validate", self._validated(module)))
+        elif self._modules is not None and name.startswith("infra/"):
+            reports.append(await self._guarded("terraform validate", self._validated(self._modules, module)))
         return reports
 
     def _proxmox_sourced(self, module: str) -> bool:
         for entry in self._workspace.entries(module):
             beside = entry.kind == "file" and str(PurePosixPath(str(entry.place)).parent) == module
             if beside and str(entry.place).endswith(".tf"):
-                text = self._workspace.read(str(entry.place)).text
-                if text and syntax_infra.names_proxmox_source(text):
-                    return True
+                with suppress(ToolError):  # linked or gone
+                    if syntax_infra.names_proxmox_source(self._workspace.read(str(entry.place)).text or ""):
+                        return True
         return False
 
-    async def _validated(self, module: str) -> Report:
-        assert self._modules is not None  # noqa: S101  asked before
-        return Report("terraform validate", tuple(await self._modules.complaints(module, timeout=self._seconds)))
+    async def _validated(self, modules: Terraform, module: str) -> Report:
+        answer = await modules.validate(module, timeout=self._seconds)
+        if _UNINITIALISED.search(answer.text):
+            return Report("terraform validate", skipped=f"run_terraform with action init for {module} first")
+        # the first line only says that it is not valid
+        return Report("terraform validate", () if answer.ok else tuple(answer.text.splitlines()[1:]))
 
     async def _guarded(self, label: str, work: Awaitable[Report]) -> Report:
         """A linter that can't run says so, and is never taken for one that found nothing."""
@@ -218,5 +220,6 @@ def _told(reports: Sequence[Report]) -> str:
             lines.append(f"- … and {len(problems) - SHOWN_PROBLEMS} more")
     elif clean:
         lines.append(f"lint ok: {', '.join(clean)}")
+    lines += [f"advice: {printable(line)}" for report in reports for line in report.advice[:SHOWN_PROBLEMS]]
     lines += [f"lint not done: {report.label}: {report.skipped}" for report in reports if report.skipped]
     return "\n".join(lines)

@@ -68,10 +68,6 @@ class Terraform:
             done = await self._run(place, command(self._binary, "init", **_QUIET), timeout)
         return Answer(f"{place.shown} is initialised.\n{_last_lines(done.stdout, 6)}", done.stdout)
 
-    def initialised(self, module: str) -> bool:
-        """Whether providers were fetched for `module`, so that it can be validated."""
-        return (self._place(module).private / "data").is_dir()
-
     async def validate(self, module: str, *, timeout: float) -> Answer:
         """Check the configuration without touching anything."""
         place = self._module(module)

@@ -7,30 +7,15 @@ from typing import Any
 
 import pytest
 
-from agents.domain.errors import ToolError
 from agents.executors import lint as module
 from agents.executors import playbook_syntax
 from agents.executors.lint import LINTED_CHARS, Lint, hcl_complaints
 from agents.executors.playbook_syntax import complaint
 from agents.executors.process import Finished, Processes, base_environment
+from agents.executors.terraform import Terraform
 from tests.support.files import workspace
 
 PLAY = "- hosts: localhost\n  tasks:\n    - debug:\n        msg: hello\n"
-
-
-class Modules:
-    """Initialised modules, and what is wrong with them."""
-
-    def __init__(self, complaints: dict[str, list[str]]) -> None:
-        self._complaints = complaints
-
-    def initialised(self, module: str) -> bool:
-        return module in self._complaints
-
-    async def complaints(self, module: str, *, timeout: float) -> Sequence[str]:
-        if not self._complaints[module]:
-            raise ToolError("the provider crashed")
-        return [fault for fault in self._complaints[module] if fault]
 
 
 class Without(Processes):
@@ -156,15 +141,37 @@ async def test_a_proxmox_module_without_a_source(tmp_path: Path) -> None:
     assert "hashicorp" not in await desk.save("infra/m/main.tf", use)
 
 
+@pytest.mark.real
 async def test_an_initialised_module_is_validated(tmp_path: Path) -> None:
-    modules = Modules({"infra/bad": ["main.tf:1: no such argument"], "infra/good": [""], "infra/broken": []})
-    desk = Desk(tmp_path, Without("terraform"), modules=modules)
+    needs("terraform")
+    desk = Desk(tmp_path)
+    terraform = Terraform(Processes(), desk.workspace, tmp_path / "state")
+    lint = Lint(desk.workspace, Processes(), tmp_path / "home", modules=terraform)
+    good = 'resource "terraform_data" "a" {\n  input = 1\n}\n'
+    calling = good + 'module "b" {\n  source = "./b"\n}\n'
+    desk.workspace.write_text("infra/m/b/main.tf", good)
+    desk.workspace.write_text("infra/m/main.tf", calling)
+    verdict = await lint.check("infra/m/main.tf", calling)
+    assert verdict.endswith("lint not done: terraform validate: run_terraform with action init for infra/m first")
+    await terraform.init("infra/m", holder="test", timeout=60)
+    assert "terraform validate" in (await lint.check("infra/m/main.tf", calling)).splitlines()[0]
+    desk.workspace.write_text("infra/m/main.tf", good)
+    assert await lint.check("infra/m/main.tf", good) == "lint ok: Terraform, terraform fmt, terraform validate"
+    bad = good.replace("input", "inptu")
+    desk.workspace.write_text("infra/m/main.tf", bad)
+    verdict = await lint.check("infra/m/main.tf", bad)
+    assert verdict.startswith("lint: 1 problem\n- infra/m/main.tf:2: error: Unsupported argument")
+
+
+async def test_a_validation_that_breaks_is_told(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Without("terraform"))
+    terraform = Terraform(Without("terraform"), desk.workspace, tmp_path / "state")
+    lint = Lint(desk.workspace, Without("terraform"), tmp_path / "home", modules=terraform)
     text = 'output "a" {\n  value = 1\n}\n'
-    assert "- main.tf:1: no such argument" in await desk.save("infra/bad/main.tf", text)
-    assert "terraform validate" in (await desk.save("infra/good/main.tf", text)).splitlines()[0]
-    verdict = await desk.save("infra/broken/main.tf", text)
-    assert "terraform validate: did not finish: the provider crashed" in verdict
-    assert "validate" not in await desk.save("infra/new/main.tf", text)
+    desk.workspace.write_text("infra/m/main.tf", text)
+    desk.workspace.write_text("config/main.tf", text)
+    assert "lint not done: terraform validate: the program" in await lint.check("infra/m/main.tf", text)
+    assert "validate" not in await lint.check("config/main.tf", text)
 
 
 @pytest.mark.real
@@ -256,6 +263,37 @@ async def test_without_ansible(tmp_path: Path) -> None:
     desk = Desk(tmp_path, Without("ansible-playbook"))
     verdict = await desk.save("config/site.yml", PLAY)
     assert verdict.startswith("lint ok: YAML\nlint not done: ansible-playbook --syntax-check: the program")
+
+
+ISSUES = (
+    '[{"check_name": "no-changed-when", "description": "Say when.", "location": {"lines": {"begin": 3}}},'
+    ' {"check_name": "risky", "description": "Quote.", "location": {"positions": {"begin": {"line": 4}}}}]'
+)
+
+
+@pytest.mark.real
+async def test_ansible_lint_s_advice_where_it_is_installed(tmp_path: Path) -> None:
+    speaking = Desk(tmp_path / "a", Instead("ansible-lint", ["echo", ISSUES]))
+    verdict = await speaking.save("config/site.yml", PLAY)
+    assert verdict.splitlines()[1:] == ["advice: line 3: no-changed-when: Say when.", "advice: line 4: risky: Quote."]
+    babbling = Desk(tmp_path / "b", Instead("ansible-lint", ["echo", "{"]))
+    assert "advice: ansible-lint gave no answer" in await babbling.save("config/site.yml", PLAY)
+    hanging = Desk(tmp_path / "c", Instead("ansible-lint", ["sleep", "60"]), seconds=8)
+    assert "advice: ansible-lint was stopped" in await hanging.save("config/site.yml", PLAY)
+
+
+async def test_a_linked_neighbour_costs_no_verdict(desk: Desk) -> None:
+    for name in ("config/other.yml", "infra/m/other.tf"):
+        (desk.workspace.host_path(name.rsplit("/", 1)[0], must_exist=False)).mkdir(exist_ok=True)
+        (desk.base / "generated_iac" / name).hardlink_to(desk.base / ".env")
+    assert "lint" in await desk.save("config/site.yml", PLAY)
+    verdict = await desk.save("infra/m/main.tf", 'provider "proxmox" {\n  insecure = true\n}\n')
+    assert "hard links" not in verdict
+
+
+async def test_a_machine_on_which_nothing_starts(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Instead("python", ["no-such-program"]))
+    assert (await desk.save("config/a.json", "{}")).startswith("lint not done: the program 'no-such-program'")
 
 
 def test_reads_diagnostics() -> None:
