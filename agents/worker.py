@@ -24,6 +24,7 @@ from agents.runtime.control import Halted, Switchboard
 from agents.runtime.convergence import Convergence
 from agents.runtime.listener import Agent, Limits, Progress
 from agents.runtime.prompts import PromptLibrary
+from agents.runtime.reply import DONE_MARK
 from agents.runtime.team import Notices, Team
 from agents.settings import Settings
 from agents.telemetry.execution_log import MarkdownExecutionLog
@@ -77,7 +78,12 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
     gate = ToolGate(toolbox.registry, opened.journal, redactor, docs, toolbox.spool.cap)
     transport, models = _models(settings)
-    react = ReAct(models, gate, opened.journal, redactor, toolbox.registry.schemas, InMemoryFailures())
+
+    async def objection(role: Role, text: str) -> str | None:
+        """`[DONE]` is `finish` by another name."""
+        return await toolbox.finish_line.objection() if role.answers_user and DONE_MARK in text else None
+
+    react = ReAct(models, gate, opened.journal, redactor, toolbox.registry.schemas, InMemoryFailures(), objection)
     limits = Limits(lease=settings.lease_seconds, window=settings.history_limit, hop_budget=settings.hop_budget)
     mind = Mind(opened, prompts, react, settings.history_limit)
     host, life = socket.gethostname(), new_id()[:8]

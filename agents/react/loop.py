@@ -1,11 +1,12 @@
 """The ReAct loop: query → act → observe, until the model replies, a tool ends the turn, or a bound is reached."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from agents.domain.errors import ModelError
 from agents.domain.ports import Gate, Journal, Redactor, TurnContext
+from agents.domain.role import Role
 from agents.domain.turn import Effect, Outcome, Status, StopReason, ToolCall, ToolResult
 from agents.react.breaker import Breaker, FailureStore
 from agents.react.context import Turn
@@ -17,7 +18,10 @@ from agents.react.wording import one_line
 
 
 class ReAct:
-    """Thinks turns through. `models` by tier; a tier that is missing is served by `default`."""
+    """Thinks turns through. `models` by tier; a tier that is missing is served by `default`.
+
+    `objection` may say why a last word isn't accepted (a `[DONE]` while a check is red); the turn goes on then.
+    """
 
     def __init__(
         self,
@@ -27,6 +31,7 @@ class ReAct:
         redactor: Redactor,
         schemas: Callable[[Sequence[str]], list[dict[str, Any]]],
         team: FailureStore | None = None,
+        objection: Callable[[Role, str], Awaitable[str | None]] | None = None,
     ) -> None:
         self._models = models
         self._gate = gate
@@ -34,6 +39,7 @@ class ReAct:
         self._redactor = redactor
         self._schemas = schemas
         self._team = team
+        self._objection = objection
 
     async def run(self, turn: Turn) -> Outcome:
         """The turn's outcome; it goes on where its journal ends. Raise StaleEpoch, LeaseLost or RoomUnavailable."""
@@ -46,12 +52,18 @@ class ReAct:
                 reply = await state.query()
                 if reply.calls:
                     await self._act(state, reply)
+                elif reply.text and (fault := await self._fault(turn.role, reply.text)):
+                    await state.refuse(fault)
                 else:
                     await state.close(reply)
         except ModelError as error:
             await record.write()
             return state.ended(StopReason.FAILED, str(error))
         return state.outcome
+
+    async def _fault(self, role: Role, text: str) -> str | None:
+        """Why `text` can't be the turn's last word."""
+        return await self._objection(role, text) if self._objection else None
 
     async def _act(self, state: TurnState, reply: Reply) -> None:
         """Carry the calls out: reads that stand together in parallel, everything else alone and in order."""

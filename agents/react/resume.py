@@ -43,6 +43,8 @@ def rebuild(entries: Sequence[JournalEntry]) -> Resumed:
             step.open(entry)
         elif entry.kind is EntryKind.NOTE:
             step.close()
+            if resumed.outcome and resumed.outcome.reason is StopReason.REPLIED:
+                resumed.outcome = None  # a note after a last word: it wasn't accepted
             resumed.messages.append(HumanMessage(wording.NOTE + str(entry.body["text"])))
         elif entry.kind is EntryKind.INTENT:
             step.started[entry.call] = entry.effect

@@ -15,6 +15,7 @@ from agents.react.record import Record
 from agents.react.resume import rebuild
 
 WARNED_STEPS = 3
+REFUSALS = 3
 NUDGE = "Your answer was empty. Call a tool, or reply with what is done and what is open."
 _UNSEEN = (Status.CANCELLED, Status.UNKNOWN)  # how an interrupted call reads: nobody's failure
 
@@ -38,6 +39,7 @@ class TurnState:
         self._schemas = schemas
         self._usage = Usage()
         self._empty = 0
+        self._refusals = 0
         self._failed: Pairs = []
         self._failed_steps = 0
         self._cut = False
@@ -92,6 +94,16 @@ class TurnState:
         else:
             self._empty += 1
             self.note(NUDGE)
+            self._bound()
+        await self.record.write()
+
+    async def refuse(self, fault: str) -> None:
+        """The reply isn't accepted as the last word: the turn goes on, until it was refused too often."""
+        self._refusals += 1
+        if self._refusals > REFUSALS:
+            self.outcome = self.ended(StopReason.FAILED, f"its last word was refused {self._refusals} times. {fault}")
+        else:
+            self.note(fault)
             self._bound()
         await self.record.write()
 

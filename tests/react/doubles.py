@@ -129,13 +129,25 @@ def failed(call: ToolCall, content: str = "no such file") -> ToolResult:
 class Stage:
     """A loop with all its doubles."""
 
-    def __init__(self, *script: Reply | Exception, act: Act = ok, team: Any = None) -> None:
+    def __init__(
+        self, *script: Reply | Exception, act: Act = ok, team: Any = None, objections: Sequence[str | None] = ()
+    ) -> None:
         self.model = ScriptedModel(list(script))
         self.journal = RecordingJournal()
         self.gate = ScriptedGate(self.journal, self.journal.story, act)
         self.loop = ReAct(
-            {"default": self.model}, self.gate, self.journal, SecretMask([SECRET]), lambda tools: [], team
+            {"default": self.model},
+            self.gate,
+            self.journal,
+            SecretMask([SECRET]),
+            lambda tools: [],
+            team,
+            self._object if objections else None,
         )
+        self._objections = list(objections)
+
+    async def _object(self, role: Role, text: str) -> str | None:
+        return self._objections.pop(0)
 
     async def play(self, turn: Turn) -> Outcome:
         return await self.loop.run(turn)

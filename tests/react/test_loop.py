@@ -23,6 +23,21 @@ async def test_a_reply_ends_the_turn() -> None:
     assert [m.type for m in stage.model.asked[1]][-2:] == ["ai", "tool"]
 
 
+async def test_a_last_word_that_is_refused_makes_the_turn_go_on() -> None:
+    stage = Stage(says("[DONE]"), says("[DONE] now"), objections=["a check is red", None])
+    outcome = await stage.play(turn())
+    assert (outcome.reason, outcome.text) == (StopReason.REPLIED, "[DONE] now")
+    assert "a check is red" in stage.last_asked()
+    assert stage.journal.story == ["reply+note", "reply"]
+
+
+async def test_a_last_word_is_refused_three_times_at_most() -> None:
+    outcome = await (stage := Stage(*[says("[DONE]")] * 9, objections=["red"] * 9)).play(turn())
+    assert outcome.reason is StopReason.FAILED
+    assert "refused 4 times. red" in outcome.text
+    assert len(stage.model.asked) == 4
+
+
 async def test_reads_of_a_step_are_one_record_and_run_together() -> None:
     together = asyncio.Barrier(3)
 

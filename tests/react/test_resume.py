@@ -101,6 +101,12 @@ def test_a_turn_that_was_at_its_end_is_over() -> None:
     assert (finished.reason, finished.text) == (StopReason.DONE, "all green")
 
 
+def test_a_last_word_that_was_refused_was_not_the_last() -> None:
+    refused = rebuild([reply_entry(1, says("[DONE]")), note_entry(1, "a check is red")])
+    assert refused.outcome is None
+    assert [message.type for message in refused.messages] == ["ai", "human"]
+
+
 def test_an_empty_reply_counts_but_is_not_sent_again() -> None:
     resumed = rebuild([reply_entry(1, says("")), note_entry(1, "say something")])
     assert resumed.empty == 1
