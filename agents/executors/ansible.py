@@ -115,7 +115,7 @@ class Ansible:
         try:
             self._prepare(private, job)
             done = await self._start(private, job, paths, timeout)
-            events = await asyncio.to_thread(lambda: list(_events(private / "artifacts/run/job_events")))
+            events = await asyncio.to_thread(lambda: list(events_in(private / "artifacts/run/job_events")))
         finally:
             # the run's whole tree has ended by now, ssh masters and asynchronous tasks too: nothing writes here
             shutil.rmtree(private, ignore_errors=True)
@@ -253,12 +253,12 @@ def _is_local(inventory: str | None) -> bool:
     return inventory is None or inventory.strip() in _LOCAL
 
 
-def _events(folder: Path) -> Iterator[dict[str, Any]]:
-    """A run's events in order. Of a huge run, those up to the bound and the last ones, with the recap."""
+def events_in(folder: Path, bound: int = EVENT_BYTES) -> Iterator[dict[str, Any]]:
+    """A run's events in order. Of a huge run, those within `bound` bytes and the last ones, with the recap."""
     if not folder.is_dir():
         return
     files = sorted(folder.glob("[0-9]*-*.json"), key=lambda file: int(file.name.split("-", 1)[0]))
-    left = EVENT_BYTES
+    left = bound
     for number, file in enumerate(files):
         size = file.stat().st_size
         if size > left and number < len(files) - LAST_EVENTS:

@@ -1,6 +1,7 @@
 """Ansible itself: on this machine, and over ssh against a real sshd on loopback."""
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from agents.domain.errors import InvalidArguments, PathEscape, ToolError, ToolTimeout
 from agents.domain.mission import Verdict
-from agents.executors.ansible import Ansible, Job, ssh_arguments
+from agents.executors.ansible import Ansible, Job, events_in, ssh_arguments
 from agents.executors.process import Processes
 from agents.executors.workspace import Workspace
 from tests.support.sshd import Sshd, running_sshd
@@ -363,6 +364,17 @@ async def test_a_wrong_key_is_unreachable_with_the_reason(
         Job("infra/ping.yml", "infra/hosts"), timeout=SECONDS
     )
     assert "Permission denied" in run.unreachable[0].message
+
+
+def test_events_are_read_in_order_within_a_bound(tmp_path: Path) -> None:
+    for number in range(1, 41):
+        (tmp_path / f"{number}-x.json").write_text(json.dumps({"counter": number, "pad": "x" * 100}))
+    (tmp_path / "41-x.json").write_text('{"counter": 41, "cut')
+    (tmp_path / "42-x.json").write_text("[]")
+    (tmp_path / "x-partial.json").write_text("{}")
+    assert [event["counter"] for event in events_in(tmp_path)] == list(range(1, 41))
+    assert [event["counter"] for event in events_in(tmp_path, bound=1000)] == [*range(1, 9), *range(23, 41)]
+    assert list(events_in(tmp_path / "none")) == []
 
 
 def test_a_connection_is_kept_only_where_its_socket_fits() -> None:

@@ -325,6 +325,20 @@ async def test_faults_come_with_file_and_line(terraform: Terraform, write: Write
     assert (await terraform.validate("infra/site", timeout=SECONDS)).ok
 
 
+async def test_output_too_large_to_be_read_is_an_error(workspace: Workspace, write: Write, tmp_path: Path) -> None:
+    write()
+    narrow = Terraform(Processes(output_cap=500), workspace, tmp_path / "state")
+    with pytest.raises(ToolError, match="more than can be read at once"):
+        await narrow.plan("infra/site", holder="DevOps", timeout=SECONDS)
+    assert narrow.saved("infra/site") is None
+
+
+async def test_validate_gives_the_next_step(terraform: Terraform, write: Write) -> None:
+    write('module "web" {\n  source = "./web"\n}\n')
+    write("", "infra/site/web/main.tf")
+    assert "Run action init" in (await terraform.validate("infra/site", timeout=SECONDS)).text
+
+
 async def test_fmt_rewrites(terraform: Terraform, write: Write, workspace: Workspace) -> None:
     write('resource "terraform_data" "a" {\n input=3\n}\n')
     assert "main.tf" in (await terraform.fmt("infra/site", timeout=SECONDS)).text
