@@ -24,6 +24,7 @@ from agents.executors.terraform_commands import DETAILED_CHANGES, command
 from agents.executors.terraform_modules import Module, SavedPlan, held
 from agents.executors.workspace import Workspace
 
+CLI_CONFIG_FILE = "TF_CLI_CONFIG_FILE"
 LOCK_WAIT = 20.0  # seconds a plan or init waits for another run in the module; an apply doesn't wait
 _QUIET: dict[str, Any] = {"flags": ("no_color",), "input": False}
 
@@ -59,6 +60,8 @@ class Terraform:
         self._workspace = workspace
         self._state = state_dir / "terraform"
         self._variables = dict(variables or {})
+        if not Path(self._variables.get(CLI_CONFIG_FILE, "")).is_file():
+            self._variables.pop(CLI_CONFIG_FILE, None)  # Terraform would go on without any, ours included
         self._binary = binary
 
     async def init(self, module: str, *, holder: str, timeout: float) -> Answer:
@@ -218,6 +221,10 @@ class Terraform:
             raise InvalidArguments(f"module {shown!r} is a file: name the folder that holds the .tf files")
         if not any(file.name.endswith((".tf", ".tf.json")) for file in directory.iterdir()):
             raise InvalidArguments(f"module {shown!r} holds no .tf file")
+        if (directory / "terraform.d").exists() or (directory / "terraform.d").is_symlink():
+            raise InvalidArguments(
+                f"module {shown!r} holds terraform.d/, whose programs Terraform would run: delete it"
+            )
         private = self._state / hashlib.sha256(shown.encode()).hexdigest()[:24]
         for folder in (self._state, self._state / "home", private):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

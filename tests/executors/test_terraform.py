@@ -45,6 +45,7 @@ output "secret" {
   sensitive = true
 }
 """
+ACME = 'terraform {\n  required_providers {\n    evil = {\n      source = "acme/evil"\n    }\n  }\n}\n'
 SECONDS = 60.0
 Write = Callable[..., None]
 
@@ -298,14 +299,28 @@ async def test_only_given_variables_reach_terraform(
 
 
 async def test_programs_in_the_module_folder_are_not_run(terraform: Terraform, write: Write, tmp_path: Path) -> None:
-    write('terraform {\n  required_providers {\n    evil = {\n      source = "acme/evil"\n    }\n  }\n}\n')
-    folder = tmp_path / "space/infra/site/terraform.d/plugins/registry.terraform.io/acme/evil/1.0.0/linux_amd64"
-    folder.mkdir(parents=True)
-    program = folder / "terraform-provider-evil_v1.0.0"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    with pytest.raises(ToolError, match="'acme/evil' doesn't resolve"):
+    write(ACME)
+    plugins = tmp_path / "space/infra/site/terraform.d/plugins"
+    plugins.mkdir(parents=True)
+    with pytest.raises(InvalidArguments, match=r"terraform\.d"):
         await terraform.init("infra/site", holder="DevOps", timeout=SECONDS)
+
+
+@pytest.mark.parametrize("given", ["", "missing.rc", "own.rc"])
+async def test_the_operators_cli_configuration_counts_if_it_is_there(
+    workspace: Workspace, write: Write, tmp_path: Path, given: str
+) -> None:
+    write(ACME)
+    mirror = tmp_path / "mirror"
+    (tmp_path / "own.rc").write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
+    )
+    variables = {"TF_CLI_CONFIG_FILE": str(tmp_path / given)} if given else {}
+    terraform = Terraform(Processes(), workspace, tmp_path / "state", variables=variables)
+    with pytest.raises(ToolError, match="acme/evil") as caught:
+        await terraform.init("infra/site", holder="DevOps", timeout=SECONDS)
+    assert ("registry" in str(caught.value).replace("registry.terraform.io/acme", "")) is (given != "own.rc")
+    assert "Unable to open CLI configuration" not in str(caught.value)
 
 
 async def test_hashicorp_proxmox_is_called_out(terraform: Terraform, write: Write) -> None:
