@@ -18,6 +18,11 @@ def tools(
 ) -> list[Tool[Any]]:
     """The ten file tools."""
     files = Files(workspace, versions, search, lint, redactor)
+    return [*_writing(files), *_reading(files), *_going_back(files)]
+
+
+def _writing(files: Files) -> list[Tool[Any]]:
+    """What changes files."""
     return [
         Tool(
             "save_file",
@@ -37,6 +42,28 @@ def tools(
             Effect.WRITE,
         ),
         Tool(
+            "edit_file",
+            "Replace one piece of a file by another and get the difference back. `old` must be in the file exactly "
+            "once, copied exactly; take a few lines around the change. Cheaper and safer than saving a long file "
+            'again. Example: {"path": "config/site.yml", "old": "port: 8080", "new": "port: 8089"}',
+            file_args.EditArgs,
+            files.edit,
+            Effect.WRITE,
+        ),
+        Tool(
+            "delete_file",
+            "Delete a file or an empty folder. In infra/ and config/, file_restore brings a file back.",
+            file_args.PathArgs,
+            files.delete,
+            Effect.WRITE,
+        ),
+    ]
+
+
+def _reading(files: Files) -> list[Tool[Any]]:
+    """What shows files."""
+    return [
+        Tool(
             "read_file",
             "Read a file. Long files come in pages; give start_line and end_line to see those lines with their "
             "numbers. Numbers and the first line of the answer are not part of the file.",
@@ -50,28 +77,18 @@ def tools(
             files.entries,
         ),
         Tool(
-            "delete_file",
-            "Delete a file or an empty folder. In infra/ and config/, file_restore brings a file back.",
-            file_args.PathArgs,
-            files.delete,
-            Effect.WRITE,
-        ),
-        Tool(
             "search_files",
             "Find the lines that match a regular expression in all text files below a folder. "
             'Example: {"pattern": "listen_port|8089", "path": "config"}',
             file_args.SearchArgs,
             files.find,
         ),
-        Tool(
-            "edit_file",
-            "Replace one piece of a file by another and get the difference back. `old` must be in the file exactly "
-            "once, copied exactly; take a few lines around the change. Cheaper and safer than saving a long file "
-            'again. Example: {"path": "config/site.yml", "old": "port: 8080", "new": "port: 8089"}',
-            file_args.EditArgs,
-            files.edit,
-            Effect.WRITE,
-        ),
+    ]
+
+
+def _going_back(files: Files) -> list[Tool[Any]]:
+    """What works on versions."""
+    return [
         Tool(
             "file_history",
             "List the kept versions of a file in infra/ or config/, newest first: id, time, who, with which tool.",
