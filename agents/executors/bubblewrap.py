@@ -63,8 +63,10 @@ def arguments(layout: Layout, argv: Sequence[str], *, cwd: str, network: bool) -
         *("--uid", str(UID), "--gid", str(UID), "--hostname", "minilab"),
         *_system(layout, network),
         *_own(layout.tmp_bytes),
+        *_python(layout.python),  # after the file systems of its own: a checkout may lie below /tmp
         *_bound(layout.binds),
-        *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd, "--", *argv),
+        # if we are root, files below /proc/sys and /proc/sysrq-trigger are ours to write, capabilities or not
+        *("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd, "--", *argv),
     ]
 
 
@@ -93,7 +95,10 @@ def _system(layout: Layout, network: bool) -> Iterator[str]:
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
     for name in _STUBS:
         yield from ("--ro-bind", str(layout.stubs / name), f"/etc/{name}")
-    for folder in layout.python:
+
+
+def _python(folders: Sequence[Path]) -> Iterator[str]:
+    for folder in folders:
         yield from ("--ro-bind", str(folder), str(folder))
 
 
