@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,7 +194,8 @@ class Workspace:
             yield from self._below(place)
             return
         for name, cage in self._cages.items():
-            yield _entry(Place(name), cage.status(()))
+            with suppress(FileNotFoundError):
+                yield _entry(Place(name), cage.status(()))
             yield from self._below(Place(name))
 
     @asynccontextmanager
@@ -224,6 +225,8 @@ class Workspace:
     def _writable(self, path: str) -> Place:
         place = self._naming.place(path)
         self._naming.may_write(place)
+        with named(place):  # somebody may have taken the whole root away since the start
+            self._cages[place.root].directory.mkdir(parents=True, exist_ok=True)
         return place
 
     def _present(self, place: Place) -> bytes | None:

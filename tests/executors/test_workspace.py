@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,24 @@ def test_lists_everything_and_enters_no_link(files: Workspace) -> None:
     assert [entry.size for entry in files.entries("config/site")] == [1]
     with pytest.raises(ToolError, match="does not exist"):
         list(files.entries("config/none"))
+
+
+async def test_a_root_that_was_taken_away_is_made_again(files: Workspace, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "generated_iac")
+    assert next(str(entry.place) for entry in files.entries()) == "docs"
+    with pytest.raises(ToolError, match="config/a does not exist"):
+        files.read("config/a")
+    async with files.exclusive("config/a"):
+        files.write_text("config/a", "x")
+    assert files.read_text("config/a") == "x"
+    (tmp_path / "generated_iac/infra").symlink_to(tmp_path)
+    with pytest.raises(ToolError, match=r"infra/\.env"):
+        files.write_text("infra/.env", "x")
+    assert (tmp_path / ".env").read_text() == "OPENAI_API_KEY=outside\n"
+    (tmp_path / "generated_iac/infra").unlink()
+    (tmp_path / "generated_iac/infra").write_text("a file")
+    with pytest.raises(ToolError, match="infra/x: file exists"):
+        files.write_text("infra/x", "x")
 
 
 async def test_one_writer_at_a_time(files: Workspace) -> None:
