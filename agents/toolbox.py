@@ -14,12 +14,14 @@ from agents.executors.search import Search
 from agents.executors.terraform import Terraform
 from agents.executors.versions import Versions
 from agents.executors.workspace import Workspace
+from agents.runtime.control import Halted
 from agents.runtime.verifier import MissionVerifier, Prober
 from agents.settings import Settings
 from agents.tools import ansible, apps, checks, env, files, shell, team, terraform
 from agents.tools.registry import Registry
 
 READ_ONLY_SHELLS = ("Security", "QA")
+PLAN_BYTES = 32 << 20  # `terraform show -json` of a large module
 
 
 class Toolbox:
@@ -36,7 +38,8 @@ class Toolbox:
         self.processes = Processes()
         self.spool = Spool(home / "tmp")
         self.ansible = Ansible(self.processes, self.workspace, state, state / "known_hosts", variables=variables)
-        self.terraform = Terraform(self.processes, self.workspace, state, variables=variables)
+        self._large = Processes(output_cap=PLAN_BYTES)
+        self.terraform = Terraform(self._large, self.workspace, state, variables=variables)
         self.sandbox = Sandbox(self.processes, self.workspace, state, mode=settings.sandbox)
         self.verifier = MissionVerifier(opened.mission, self._probers(), redactor)
         self.finish_line = team.FinishLine(opened.mission, self.verifier)
@@ -63,6 +66,11 @@ class Toolbox:
                 *team.tools(self.finish_line, team.Questions(opened.mission)),
             ]
         )
+
+    async def halt(self) -> Halted:
+        """End every process tree and hosted app."""
+        trees = await self.processes.stop_all() + await self._large.stop_all()
+        return Halted(trees, await self.hosting.stop_all())
 
     def _probers(self) -> dict[str, Prober]:
         """How each kind of probe is run."""

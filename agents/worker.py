@@ -20,7 +20,7 @@ from agents.react.loop import ReAct
 from agents.react.models import ChatModel, Model
 from agents.react.transport import Endpoint, Timeouts, Transport
 from agents.room import open_room
-from agents.runtime.control import Halted, Switchboard
+from agents.runtime.control import Switchboard
 from agents.runtime.convergence import Convergence
 from agents.runtime.listener import Agent, Limits, Progress
 from agents.runtime.prompts import PromptLibrary
@@ -93,14 +93,11 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     ]
     lead = next((role.name for role in roles if role.answers_user), None)
 
-    async def halt() -> Halted:
-        return Halted(await toolbox.processes.stop_all(), await toolbox.hosting.stop_all())
-
     async def close() -> None:
-        await halt()
+        await toolbox.halt()
         await transport.aclose()
 
-    switchboard = Switchboard(opened, agents, halt)
+    switchboard = Switchboard(opened, agents, toolbox.halt)
     team = Team(opened, agents, switchboard, notices, Convergence(opened, lead) if lead else None, close)
     log.info("team up", roles=" ".join(names), host=host)
     await _until_signalled(team)

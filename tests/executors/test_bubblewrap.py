@@ -114,5 +114,5 @@ def test_python_folders_hold_the_interpreter() -> None:
 
 def test_a_python_below_tmp_is_bound_over_the_sandbox_s_own_tmp() -> None:
     folder = "/tmp/checkout/.venv"
-    argv = words(python=(Path(folder),))
+    argv = bubblewrap.arguments(Layout([], Path("/state"), 4096, (Path(folder),)), ["true"], cwd="/", network=False)
     assert argv.index(folder) > argv.index("/tmp") > 0
