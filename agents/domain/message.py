@@ -1,6 +1,8 @@
 """A message: what is said in the room, and its form on the wire."""
 
 import json
+import math
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -71,6 +73,8 @@ class Message:
 
 
 _OPTIONAL = ("reply_to", "turn", "prompt_sha", "sig")
+_SENDER = re.compile(r"[^\W_][\w. -]{0,63}(?:::think)?")
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def to_wire(message: Message) -> str:
@@ -90,8 +94,8 @@ def to_wire(message: Message) -> str:
     body.update({name: value for name in _OPTIONAL if (value := getattr(message, name)) is not None})
     if message.data:
         body["data"] = dict(message.data)
-    # a model may emit half a surrogate pair: it must not make the message unsendable
-    encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    # a model may emit half a surrogate pair or a NaN: it must not make the message unsendable
+    encoded = _dumps(body).encode("utf-8", "replace")
     size = len(encoded)
     if size > MAX_MESSAGE_BYTES:
         raise MessageTooLarge(
@@ -101,12 +105,38 @@ def to_wire(message: Message) -> str:
     return encoded.decode()
 
 
+def _dumps(body: dict[str, Any]) -> str:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_mended(body), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _mended(value: Any) -> Any:
+    """The JSON value with half surrogate pairs replaced and NaN and infinities as null."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {_mended(str(key)): _mended(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mended(item) for item in value]
+    return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def from_wire(wire: str | bytes) -> Message:
     """The message in `wire`. Raise MalformedMessage with what is wrong with it."""
     if len(wire) > MAX_MESSAGE_BYTES + 1024:
         raise MalformedMessage(f"{len(wire):,} bytes are more than a message may have")
     try:
-        body = json.loads(wire)
+        body = json.loads(wire, parse_constant=_no_number)
+        if _HALF_PAIR.search(wire if isinstance(wire, str) else wire.decode("utf-8", "replace")):
+            body = _mended(body)
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"not JSON: {error}") from None
     if not isinstance(body, dict):
@@ -114,32 +144,56 @@ def from_wire(wire: str | bytes) -> Message:
     for name in ("sender", "content", "timestamp"):
         if not isinstance(body.get(name), str):
             raise MalformedMessage(f"no text in {name!r}")
+    # the sender is shown and compared: no line breaks, escapes or blanks to hide behind
+    if not _SENDER.fullmatch(body["sender"]):
+        raise MalformedMessage(f"the sender {body['sender'][:80]!a} is no name")
     return _parsed(body)
 
 
 def _parsed(body: dict[str, Any]) -> Message:
     """A message of a JSON object whose three original fields are known to be text."""
+    thought = body["sender"].endswith(THINK_SUFFIX)
     try:
-        kind = Kind(body.get("kind", "say"))
-        to = tuple(str(role) for role in body.get("to", ()))
-        data = body.get("data", {})
-        if not isinstance(data, dict):
-            raise TypeError("data is no object")
+        kind = Kind(body.get("kind", Kind.THINK if thought else Kind.SAY))
+        if thought and kind is not Kind.THINK:
+            raise ValueError(f"a {kind.value} from {body['sender']}: only thoughts are sent under that name")
         return Message(
-            sender=body["sender"].removesuffix(THINK_SUFFIX) if kind is Kind.THINK else body["sender"],
+            sender=body["sender"].removesuffix(THINK_SUFFIX),
             content=body["content"],
             timestamp=body["timestamp"],
             kind=kind,
-            to=to,
+            to=_names(body),
             id=str(body.get("id") or new_id()),
-            hops=int(body.get("hops", 0)),
-            epoch=int(body.get("epoch", 0)),
+            hops=_count(body, "hops"),
+            epoch=_count(body, "epoch"),
             seq=str(body.get("seq", "")),
-            data=data,
+            data=_object(body, "data"),
             **{name: _optional_text(body, name) for name in _OPTIONAL},
         )
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise MalformedMessage(str(error)) from None
+
+
+def _names(body: dict[str, Any]) -> tuple[str, ...]:
+    names = body.get("to", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("'to' is no list of names")
+    return tuple(names)
+
+
+def _count(body: dict[str, Any], name: str) -> int:
+    value = body.get(name, 0)
+    # a bool is an int to Python; a negative hop count would never reach the budget
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name!r} is no count")
+    return value
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{name!r} is no object")
+    return value
 
 
 def _optional_text(body: dict[str, Any], name: str) -> str | None:

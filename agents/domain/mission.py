@@ -96,7 +96,12 @@ class Check:
     def line(self) -> str:
         """One line for people and prompts."""
         state = f"waived by the User: {self.waived}" if self.waived else self.verdict.value
-        return f"[{self.id}] {self.probe.title} ({self.probe.type}): {state} — {self.evidence}"
+        # evidence is what some server answered: it must not look like another check's line
+        return _one_line(f"[{self.id}] {self.probe.title} ({self.probe.type}): {state} — {self.evidence}")
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
 
 
 def check_id(probe: Probe) -> str:
@@ -117,7 +122,7 @@ class Request:
     @classmethod
     def of(cls, message_id: str, text: str, timestamp: str) -> "Request":
         """A request with its hash."""
-        return cls(message_id, text, timestamp, hashlib.sha256(text.encode()).hexdigest())
+        return cls(message_id, text, timestamp, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

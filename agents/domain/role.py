@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agents.domain.errors import PromptError
 
 ROLES = ("Architect", "Coder", "DevOps", "Security", "QA", "Observer")
-_FRONT_MATTER = re.compile(r"\A---\r?\n(.*?)\r?\n---\r?\n(.*)\Z", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A\ufeff?---\r?\n(.*?)\r?\n---\r?\n(.*)\Z", re.DOTALL)
 
 
 class Limits(BaseModel):
@@ -28,7 +29,7 @@ class _FrontMatter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     tag: str = Field(pattern=r"^@[A-Za-z][A-Za-z0-9_]*$")
     title: str = Field(min_length=1)
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[Annotated[str, Field(pattern=r"^@?[A-Za-z][A-Za-z0-9_]*$")], ...] = ()
     tools: tuple[str, ...] = ()
     tier: str = Field("default", pattern=r"^(fast|default|strong)$")
     answers_user: bool = False
@@ -57,12 +58,12 @@ def parse_role(name: str, text: str, shared: str = "") -> Role:
         raise PromptError(f"prompts/{name}.md: no front matter; start the file with '---', fields, '---'")
     try:
         fields = _FrontMatter.model_validate(yaml.safe_load(match[1]))
-    except yaml.YAMLError as error:
-        raise PromptError(f"prompts/{name}.md: front matter is no YAML: {_one_line(error)}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "front matter"
         raise PromptError(f"prompts/{name}.md: {where}: {first['msg']}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date like 2024-13-45
+        raise PromptError(f"prompts/{name}.md: front matter is no YAML: {_one_line(error)}") from None
     if fields.tag != f"@{name}":
         raise PromptError(f"prompts/{name}.md: tag is {fields.tag}, but the file's name makes it @{name}")
     return Role(
