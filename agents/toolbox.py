@@ -69,8 +69,8 @@ class Toolbox:
 
     async def halt(self) -> Halted:
         """End every process tree and hosted app."""
-        trees = await self.processes.stop_all() + await self._large.stop_all()
-        return Halted(trees, await self.hosting.stop_all())
+        served = await self.hosting.stop_all()  # first: an app that is killed under it would be reported as crashed
+        return Halted(await self.processes.stop_all() + await self._large.stop_all(), served)
 
     def _probers(self) -> dict[str, Prober]:
         """How each kind of probe is run."""

@@ -50,6 +50,7 @@ class Switchboard:
         elapsed = time.monotonic() - started
         for name, activity in cancelled.items():
             await self._opened.room.post(_receipt(name, activity, halted, elapsed, order))
+            halted = Halted()  # what the agents of a process share is said once
 
 
 def _receipt(role: str, activity: str | None, halted: Halted, seconds: float, order: Message) -> Message:

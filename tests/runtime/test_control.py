@@ -45,7 +45,8 @@ async def test_stop_cancels_turns_and_collects_receipts(stage: Stage) -> None:
     found = await receipts(stage, stop)
     assert found["Coder"]["cancelled"] == "thinking"
     assert found["QA"]["cancelled"] is None
-    assert (found["QA"]["processes"], found["QA"]["apps"], halted) == (2, 1, 1)
+    assert (found["Coder"]["processes"], found["Coder"]["apps"], halted) == (2, 1, 1)
+    assert (found["QA"]["processes"], found["QA"]["apps"]) == (0, 0)
     assert not coder.busy
 
 
