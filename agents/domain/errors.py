@@ -22,7 +22,8 @@ MiniLabError
 └── ModelError
     ├── ModelUnavailable    transient, retries exhausted: endpoint and last answer named
     ├── ModelRejected       the endpoint says no (401, 404, HTML …): the setting to mend named
-    └── ContextTooLong      the request exceeds the model's window
+    ├── ContextTooLong      the request exceeds the model's window
+    └── OverBudget          money or tokens are spent: nobody asks until the User raises the cap
 """
 
 
@@ -116,3 +117,7 @@ class ModelRejected(ModelError):
 
 class ContextTooLong(ModelError):
     """The request is longer than the model's window."""
+
+
+class OverBudget(ModelError):
+    """The budget is spent."""

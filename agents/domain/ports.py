@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agents.domain.budget import Ask, Budget, Spending, Spent
 from agents.domain.message import Message
 from agents.domain.mission import Check, Control, HostedApp, Mission, Presence, Probe, RoomState, Verdict
 from agents.domain.role import Role
@@ -146,6 +147,52 @@ class Verifier(Protocol):
         ...
 
 
+class Governor(Protocol):
+    """The room's share of money and of the endpoint's patience."""
+
+    async def reserve(self, ask: Ask) -> None:
+        """Wait until caps and limits have room for `ask`, fairly between roles and rooms; then it counts as spent.
+
+        Raise OverBudget where a cap is reached. Cancelled, it gives its place up. What is never settled (the worker
+        died) is booked at its estimate when it lapses.
+        """
+        ...
+
+    async def settle(self, ask: Ask, spent: Spent) -> bool:
+        """Book what the query took instead of the estimate; a repeated call changes nothing.
+
+        Return whether 80 % of a cap are spent and nobody was `told` so.
+        """
+        ...
+
+    async def release(self, ask: Ask, spent: Spent = Spent()) -> None:  # noqa: B008  frozen
+        """Like `settle`, for a query that failed or was cancelled: takes a second at most, and raises nothing.
+
+        Where the room can't be told in time, the reservation lapses.
+        """
+        ...
+
+    async def told(self) -> None:
+        """The Architect knows of the 80 % of the caps in force."""
+        ...
+
+    async def slow(self, seconds: float) -> None:
+        """The endpoint wants to hear from nobody for that long: no `reserve` and no `ready` ends before, anywhere."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait until the endpoint wants to hear from us again."""
+        ...
+
+    async def spent(self) -> Spending:
+        """Who spent what in this room, and its caps as the workers last saw them."""
+        ...
+
+    async def set_cap(self, nano: int | None = None, tokens: int | None = None) -> None:
+        """The User's caps for this room, in the place of the settings'; None leaves one as it is."""
+        ...
+
+
 class OpenRoom(Protocol):
     """One room, opened: its parts share a connection."""
 
@@ -161,6 +208,10 @@ class OpenRoom(Protocol):
     def journal(self) -> Journal: ...
 
     def inbox(self, role: str, consumer: str) -> Inbox: ...
+
+    def governor(self, budget: Budget | None = None) -> Governor:
+        """The room's governor; who only looks, or sets caps, needs no `budget`."""
+        ...
 
     async def aclose(self) -> None: ...
 

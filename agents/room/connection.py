@@ -43,8 +43,9 @@ _REFUSED = (fault.AuthenticationError, fault.AuthorizationError, fault.NoPermiss
 
 @cache
 def source(name: str) -> tuple[bytes, str]:
-    """A script's text, with the common part in front, and its SHA-1."""
-    text = b"".join(_SCRIPTS.joinpath(f"{part}.lua").read_bytes() for part in ("lib", name))
+    """A script's text, with the common part of its folder in front, and its SHA-1."""
+    file = _SCRIPTS / f"{name}.lua"
+    text = file.with_name("lib.lua").read_bytes() + file.read_bytes()
     return text, hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
 

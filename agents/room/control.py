@@ -40,7 +40,12 @@ class RedisControl:
             turns = [turn.decode() for turn in await self._link.command("HKEYS", self._keys.turns)]
             status, *fields = await self._link.script(
                 "clear",
-                [*self._keys.common, *map(self._keys.inbox, roles), *map(self._keys.journal, turns)],
+                [
+                    *self._keys.common,
+                    self._keys.failures,
+                    *map(self._keys.inbox, roles),
+                    *map(self._keys.journal, turns),
+                ],
                 [*self._args(message), len(roles), *turns],
             )
             if status == b"ok":

@@ -3,12 +3,14 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
+from agents.domain.budget import Budget
 from agents.domain.errors import StaleEpoch
 from agents.domain.message import USER, Kind, Message, new_id
 from agents.domain.mission import Control, Mission, Request, RoomState
 from agents.domain.turn import Claim, Delivery, JournalEntry, Outcome
 from agents.room.feed import position
 from agents.room.in_memory_boards import ControlInMemory, MissionInMemory, PresenceInMemory
+from agents.room.in_memory_governor import InMemoryGovernor
 from agents.room.in_memory_store import Store, Turn
 from agents.room.inbox import MOST_PER_TURN
 from agents.room.journal import STATE_AFTER
@@ -199,6 +201,10 @@ class InMemoryRoom:
     def inbox(self, role: str, consumer: str) -> _Inbox:
         """The inbox of `role` as `consumer` sees it."""
         return _Inbox(self._store, role, consumer, self._life, self._lease)
+
+    def governor(self, budget: Budget | None = None) -> InMemoryGovernor:
+        """The room's governor."""
+        return InMemoryGovernor(self._store.ledger, self._name, budget)
 
     async def aclose(self) -> None:
         """Nothing to close."""

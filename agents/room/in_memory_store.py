@@ -9,6 +9,7 @@ from agents.domain.errors import LeaseLost
 from agents.domain.message import Message
 from agents.domain.mission import Control, HostedApp, Mission, Presence
 from agents.domain.turn import Claim, JournalEntry
+from agents.room.in_memory_governor import Ledger
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Store:
         self.asked = ""
         self.beats: dict[str, tuple[float, Presence]] = {}
         self.apps: dict[str, HostedApp] = {}
+        self.ledger = Ledger(clock)
         self.news = asyncio.Event()
         self._last = (0, 0)
 

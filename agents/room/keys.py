@@ -26,6 +26,7 @@ class Keys:
         self.roles = f"{self._tag}:roles"
         self.presence = f"{self._tag}:presence"
         self.hosted = f"{self._tag}:hosted"
+        self.failures = f"{self._tag}:failures"
         ids = f"{self._tag}:ids"
         # the order scripts/lib.lua takes them in
         self.common = (
@@ -39,3 +40,13 @@ class Keys:
     def journal(self, turn: str) -> str:
         """The journal of a turn."""
         return f"{self._tag}:turn:{turn}"
+
+    def budget(self) -> tuple[str, ...]:
+        """The account of the room and the installation's, in the order scripts/budget/lib.lua takes them.
+
+        A script may touch one slot of a cluster only, and a query is weighed against both: so all accounts share one
+        tag, and a room's survives what wipes the room.
+        """
+        account = "{minilab}:budget"
+        room = [f"{account}:{part}:{self.channel}" for part in ("room", "open", "window", "line")]
+        return (*room, *(f"{account}:all{part}" for part in ("", ":window", ":line", ":reserved")))

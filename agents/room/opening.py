@@ -2,10 +2,13 @@
 
 import re
 
+from agents.domain.budget import Budget
 from agents.domain.errors import SettingsError
 from agents.domain.message import new_id
 from agents.room.connection import Link
 from agents.room.control import RedisControl
+from agents.room.failures import RedisFailures
+from agents.room.governor import RedisGovernor
 from agents.room.inbox import RedisInbox
 from agents.room.journal import RedisJournal
 from agents.room.keys import Keys
@@ -33,6 +36,14 @@ class RedisOpenRoom:
     def inbox(self, role: str, consumer: str) -> RedisInbox:
         """The inbox of `role` as `consumer` sees it."""
         return RedisInbox(self._link, self._keys, self.journal, role, consumer, self._life, self._lease)
+
+    def governor(self, budget: Budget | None = None) -> RedisGovernor:
+        """The room's governor."""
+        return RedisGovernor(self._link, self._keys, budget)
+
+    def failures(self, window: float) -> RedisFailures:
+        """How calls failed in this room in the last `window` seconds."""
+        return RedisFailures(self._link, self._keys, window)
 
     async def aclose(self) -> None:
         """Close the connections."""
