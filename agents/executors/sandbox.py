@@ -25,6 +25,7 @@ _FIX = "install bubblewrap ≥ 0.8, or set SANDBOX=container where a container o
 _PROBE = """
 test ! -e /run/docker.sock && test ! -e /etc/shadow || { echo the host shows; exit 1; }
 ! touch /usr/probe 2>/dev/null && ! touch /probe 2>/dev/null || { echo the root can be written; exit 1; }
+test ! -w /proc/sys/kernel/core_pattern || { echo the kernel can be configured; exit 1; }
 touch /tmp/probe || { echo /tmp cannot be written; exit 1; }
 """
 Mode = Literal["auto", "bubblewrap", "container"]

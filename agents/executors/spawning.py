@@ -63,6 +63,11 @@ class Spawner:
         line, far = socket.socketpair()
         try:
             self._send([far.fileno(), *theirs])
+        except OSError as error:
+            line.close()
+            for descriptor in ours:
+                os.close(descriptor)
+            raise ToolError(f"{argv[0]} can't be started: {error.strerror}") from None
         finally:
             far.close()
             for descriptor in theirs:

@@ -61,6 +61,7 @@ def main() -> None:
             message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
             if message:
                 guardians.add(_fork_guardian(control, descriptors))
+                guardians.discard(0)
             listening = bool(message)  # each guardian sees its own line closed
 
 
@@ -93,17 +94,28 @@ def _bury(guardians: set[int]) -> bool:
 
 
 def _fork_guardian(control: socket.socket, descriptors: list[int]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        with suppress(BaseException):
-            control.close()
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-            _Guardian(*descriptors).run()
-        os._exit(0)
+    """Fork one and return its number; 0 where no more processes may be, which the owner is told."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        _tell(descriptors[0], {"failed": error.errno})
+        pid = 0
+    else:
+        if pid == 0:
+            with suppress(BaseException):
+                control.close()
+                for descriptor in descriptors:
+                    os.set_inheritable(descriptor, False)
+                _Guardian(*descriptors).run()
+            os._exit(0)
     for descriptor in descriptors:
         os.close(descriptor)
     return pid
+
+
+def _tell(line: int, what: dict[str, Any]) -> None:
+    with suppress(OSError):
+        os.write(line, json.dumps(what).encode() + b"\n")
 
 
 class _Guardian:
@@ -120,7 +132,13 @@ class _Guardian:
         _prctl(_SUBREAPER, 1)
         call = json.loads(self._request())
         wakeup = _wake_on_children()
-        program = os.fork()
+        if "memory" in call or "pids" in call:
+            _precede()
+        try:
+            program = os.fork()
+        except OSError as error:
+            self._say({"failed": error.errno})
+            return
         if program == 0:
             self._become(call)
         for stream in self._streams:
@@ -204,6 +222,9 @@ class _Guardian:
             _kill(_descendants(os.getpid()), signal.SIGTERM)
             while self._left(program) and time.monotonic() < deadline:
                 time.sleep(TICK)
+        with suppress(ProcessLookupError):
+            if self._status is None:
+                os.kill(program, signal.SIGKILL)  # bubblewrap takes all of its tree along, which no bomb outruns
         while self._left(program):
             frozen: set[int] = set()
             # a frozen process can't fork: only then is what we see all there is
@@ -222,8 +243,13 @@ class _Guardian:
         return True
 
     def _say(self, what: dict[str, Any]) -> None:
-        with suppress(OSError):
-            self._line.sendall(json.dumps(what).encode() + b"\n")
+        _tell(self._line.fileno(), what)
+
+
+def _precede() -> None:
+    """Run before everybody else, but not our children: a watch that waits behind a fork bomb sees nothing."""
+    with suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def _prctl(option: int, value: int) -> None:
