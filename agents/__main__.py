@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from agents.domain.errors import MiniLabError
+from agents.domain.errors import BadInput, MiniLabError
 from agents.settings import load
 
 
@@ -17,9 +17,12 @@ def main(arguments: list[str]) -> int:
         from agents.worker import chosen, run  # the libraries of the loop load only once the settings are known good
 
         asyncio.run(run(settings, chosen(arguments[0])))
-    except (MiniLabError, ValueError) as error:
+    except BadInput as error:
         print(f"minilab: {error}", file=sys.stderr)
-        return 2 if not isinstance(error, MiniLabError) or "settings" in type(error).__name__.lower() else 1
+        return 2
+    except MiniLabError as error:
+        print(f"minilab: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 import structlog
 
+from agents.domain.errors import BadInput, SettingsError
+from agents.domain.budget import Budget, Price, Prices, parse_prices
 from agents.domain.message import new_id
 from agents.domain.ports import OpenRoom
 from agents.domain.redaction import SecretMask
 from agents.domain.role import ROLES, Role
 from agents.domain.turn import Claim, Outcome
-from agents.react.breaker import InMemoryFailures
+from agents.react.breaker import TEAM_WINDOW
 from agents.react.context import Turn
+from agents.react.governed import GovernedModel, SharedPace
 from agents.react.loop import ReAct
 from agents.react.models import ChatModel, Model
 from agents.react.transport import Endpoint, Timeouts, Transport
@@ -33,6 +36,7 @@ from agents.toolbox import Toolbox
 from agents.tools.gate import ToolGate
 
 log = structlog.get_logger()
+FIRST_CONTACT = 10.0  # seconds Redis is given to answer at start
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     """Run the named roles until SIGTERM or SIGINT. Raise BadInput or RoomError for what can't be started."""
     redactor = SecretMask(settings.secrets())
     configure(settings.log_level, redactor)
-    opened = await open_room(settings.redis_url or "", settings.room, lease=settings.lease_seconds)
+    opened = await _opened(settings)
     notices = Notices(opened, redactor)
     prompts = PromptLibrary(settings.minilab_home / "prompts", notices.say)
     roles = [prompts.role(name) for name in names]
@@ -103,6 +107,15 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     await _until_signalled(team)
 
 
+async def _opened(settings: Settings) -> OpenRoom:
+    """The room. A Redis that can't be reached now is an error; one that goes away later is waited for."""
+    if settings.redis_url is None:
+        raise SettingsError("REDIS_URL: not set; ./minilab up starts a Redis of its own, agents alone need one given")
+    first = await open_room(settings.redis_url, settings.room, patience=FIRST_CONTACT)
+    await first.aclose()
+    return await open_room(settings.redis_url, settings.room, lease=settings.lease_seconds)
+
+
 def _models(settings: Settings) -> tuple[Transport, Mapping[str, Model]]:
     """The endpoint, and a model for each tier."""
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
@@ -135,11 +148,11 @@ async def _until_signalled(team: Team) -> None:
 
 
 def chosen(argument: str) -> tuple[str, ...]:
-    """The roles a command line names: one, several with commas, or `all`. Raise ValueError naming the known ones."""
+    """The roles a command line names: one, several with commas, or `all`. Raise BadInput naming the known ones."""
     if argument == "all":
         return ROLES
     names = {name.lower(): name for name in ROLES}
     unknown = [part for part in argument.split(",") if part.lower() not in names]
     if unknown:
-        raise ValueError(f"no role {unknown[0]!r}; there are {', '.join(ROLES)}, and all")
+        raise BadInput(f"no role {unknown[0]!r}; there are {', '.join(ROLES)}, and all")
     return tuple(names[part.lower()] for part in argument.split(","))

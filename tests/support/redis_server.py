@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -68,3 +70,14 @@ class RedisServer:
         """End it for good."""
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def running(kind: str) -> Iterator[RedisServer]:
+    """A running server of that kind, ended after use. Skips the test where there is none."""
+    path = program(kind)
+    if path is None:
+        pytest.skip(f"{kind} isn't installed")
+    server = RedisServer(path)
+    server.start()
+    yield server
+    server.close()

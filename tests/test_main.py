@@ -1,0 +1,97 @@
+"""`python -m agents`: bad usage, bad settings, no Redis: one line each; and agents that come and go."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.domain.errors import BadInput
+from agents.domain.role import ROLES
+from agents.room import open_room
+from agents.worker import chosen
+from tests.conftest import REPOSITORY
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.real
+
+
+def agents(home: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    if not (home / "prompts").exists():
+        shutil.copytree(REPOSITORY / "prompts", home / "prompts")
+    base = {"PATH": os.environ["PATH"], "HOME": str(home), "MINILAB_HOME": str(home)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "agents", *arguments],
+        cwd=REPOSITORY,
+        env={**base, **env},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def test_roles_are_chosen_by_name() -> None:
+    assert chosen("all") == ROLES
+    assert chosen("coder,QA") == ("Coder", "QA")
+    with pytest.raises(BadInput, match="no role 'Cook'; there are Architect"):
+        chosen("Cook")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "code", "said"),
+    [
+        ((), {}, 2, "usage: python -m agents"),
+        (("Cook",), {"REDIS_URL": "redis://127.0.0.1:1"}, 2, "no role 'Cook'"),
+        (("all",), {}, 2, "REDIS_URL: not set"),
+        (("all",), {"LEASE_SECONDS": "soon"}, 2, "LEASE_SECONDS"),
+        (("all",), {"OPENAI_API_BASE": "api.example.com"}, 2, "OPENAI_API_BASE"),
+    ],
+)
+def test_bad_input_is_one_line_naming_the_fix(
+    tmp_path: Path, arguments: tuple[str, ...], env: dict[str, str], code: int, said: str
+) -> None:
+    exit_code, err = ended(agents(tmp_path, *arguments, **env))
+    assert exit_code == code
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_no_redis_is_one_line_saying_what_was_tried(tmp_path: Path) -> None:
+    exit_code, err = ended(agents(tmp_path, "all", REDIS_URL="redis://127.0.0.1:1/0"))
+    assert exit_code == 1
+    assert "127.0.0.1:1" in err.strip().splitlines()[-1]
+
+
+def test_a_missing_prompt_is_named(tmp_path: Path, own_server: RedisServer) -> None:
+    shutil.copytree(REPOSITORY / "prompts", tmp_path / "prompts")
+    (tmp_path / "prompts" / "QA.md").unlink()
+    exit_code, err = ended(agents(tmp_path, "QA", REDIS_URL=own_server.url))
+    assert exit_code == 2
+    assert "prompts/QA.md" in err
+
+
+async def test_agents_come_and_go(tmp_path: Path, own_server: RedisServer) -> None:
+    process = agents(tmp_path, "QA,Observer", REDIS_URL=own_server.url, ROOM="come-and-go")
+    opened = await open_room(own_server.url, "come-and-go", patience=5)
+    try:
+        for _ in range(600):
+            if {one.role for one in await opened.presence.present()} == {"QA", "Observer"}:
+                break
+            await asyncio.sleep(0.05)
+        else:
+            pytest.fail("nobody came")
+        process.send_signal(signal.SIGTERM)
+        exit_code, _ = await asyncio.to_thread(ended, process)
+        assert exit_code == 0
+        assert await opened.presence.present() == []
+    finally:
+        process.kill()
+        await opened.aclose()
