@@ -83,7 +83,7 @@ def tools(
             await _need_typescript(runner)
         argv = _INTERPRETERS[args.language]
         # the code comes on standard input: an argument can't be as long, and other users could read it
-        return told(await runner.run(argv, timeout=timeout, stdin=args.code.encode("utf-8", "replace"), **limits))
+        return told(await runner.run(argv, timeout=timeout, stdin=args.code.encode(), **limits))
 
     return [
         Tool(
