@@ -1,15 +1,21 @@
-"""Pages made from the code: `.env.template` and the settings and errors of the manual.
+"""Pages made from the code: `.env.template` and the settings, tools and errors of the manual.
 
 `python -m agents.reference` writes them; a test says when they are stale.
 """
 
 import inspect
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic.fields import FieldInfo
 
 from agents.domain import errors
+from agents.domain.redaction import SecretMask
+from agents.domain.role import ROLES
+from agents.room.in_memory import InMemoryRoom
+from agents.runtime.prompts import PromptLibrary
 from agents.settings import HOME, Settings
+from agents.toolbox import Toolbox
 
 
 def pages() -> dict[str, str]:
@@ -17,6 +23,7 @@ def pages() -> dict[str, str]:
     return {
         ".env.template": env_template(),
         "docs/manual/reference/settings.md": settings_page(),
+        "docs/manual/reference/tools.md": tools_page(),
         "docs/manual/reference/errors.md": errors_page(),
     }
 
@@ -42,6 +49,29 @@ def settings_page() -> str:
     return (
         f"# Settings\n\nFrom the environment or `.env`.\n\n| setting | default | meaning |\n|---|---|---|\n{rows}\n"
     )
+
+
+def tools_page() -> str:
+    """Every tool: what it does, its effect, its arguments, and the roles whose shipped prompts name it."""
+    with TemporaryDirectory() as directory:
+        settings = Settings(minilab_home=Path(directory), _env_file=None)
+        registry = Toolbox(settings, InMemoryRoom(), SecretMask()).registry
+    prompts = PromptLibrary(HOME / "prompts")
+    holders = {role: prompts.role(role).tools for role in ROLES}
+    parts = ["# Tools\n\nWhat agents may do, as they are told it. `effect` is what the gate takes a call for.\n"]
+    for name in registry.names():
+        tool = registry.find(name, (name,))
+        effect = "by its arguments" if callable(tool.effect) else tool.effect.value
+        roles = ", ".join(role for role, tools in holders.items() if name in tools) or "no shipped role"
+        arguments = ", ".join(
+            f"`{field}`" if info.is_required() else f"`{field}` (optional)"
+            for field, info in tool.args.model_fields.items()
+        )
+        parts.append(
+            f"## {name}\n\n{tool.description}\n\n"
+            f"Effect: {effect}. Arguments: {arguments or 'none'}. Held by: {roles}.\n"
+        )
+    return "\n".join(parts)
 
 
 def errors_page() -> str:

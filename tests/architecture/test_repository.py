@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,11 @@ def tracked(*patterns: str) -> list[str]:
     command = ["git", "-c", f"safe.directory={REPOSITORY}", "ls-files", "-z", "--", *patterns]
     listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     return [name for name in listed.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
+
+
+def pages() -> list[Path]:
+    """The manual and the pages at the root."""
+    return [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs" / "manual").rglob("*.md")]
 
 
 def test_no_leftovers_in_the_sources() -> None:
@@ -62,3 +68,11 @@ def test_every_dependency_says_why_it_is_there() -> None:
         name for name in names if not re.search(rf"^\|.*\b{re.escape(name)}\b", table.lower(), re.MULTILINE)
     } == set()
     assert "redis" in names
+
+
+@pytest.mark.parametrize("page", sorted(str(path.relative_to(REPOSITORY)) for path in pages()))
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
+    text = (REPOSITORY / page).read_text()
+    targets = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", text)
+    folder = (REPOSITORY / page).parent
+    assert [target for target in targets if not (folder / target).exists()] == []
