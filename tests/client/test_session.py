@@ -117,7 +117,7 @@ def test_no_signal_leaves_a_process_behind(lab: Lab, number: signal.Signals) -> 
     up = lab.start("up", "orphans")
     try:
         _line(up, "orphaned")
-        assert len(_of(lab)) >= 4  # the session, a warden, the team, its daemonised child
+        _until(lambda: len(_of(lab)) >= 4)  # the session, a warden, the team, its daemonised child
         up.send_signal(number)
         up.wait(20)
     finally:
