@@ -87,6 +87,7 @@ def _config(directory: Path, port: int) -> str:
         "UsePAM": "no",
         "Subsystem": "sftp internal-sftp",
         "LogLevel": "VERBOSE",
+        "SetEnv": "SHLVL=3",  # or bash would take it for a login and run this machine's ~/.bashrc
         "MaxStartups": "100",
     }
     return "".join(f"{name} {value}\n" for name, value in options.items())
