@@ -53,6 +53,28 @@ class Settings(BaseSettings):
     llm_retries: int = Field(4, ge=0, le=10, description="Tries after the first on 429, 5xx and broken streams.")
     llm_context_window: int = Field(128_000, ge=4_000, description="Tokens the model's window has.")
 
+    llm_price_input: float = Field(0.25, ge=0, description="Dollars per million input tokens.")
+    llm_price_cached: float = Field(0.025, ge=0, description="Dollars per million input tokens that are cached.")
+    llm_price_output: float = Field(2.0, ge=0, description="Dollars per million output tokens.")
+    llm_prices: str = Field(
+        "", description="Prices of single models: `model=input/cached/output, …`, dollars per million tokens."
+    )
+    llm_rpm: int | None = Field(
+        None, ge=1, description="Model queries per minute, all rooms on this Redis together. Empty: no bound."
+    )
+    llm_tpm: int | None = Field(
+        None, ge=1, description="Tokens per minute, all rooms on this Redis together. Empty: no bound."
+    )
+    room_rpm: int | None = Field(None, ge=1, description="Model queries per minute of one room. Empty: no bound.")
+    room_tpm: int | None = Field(None, ge=1, description="Tokens per minute of one room. Empty: no bound.")
+    budget_usd: float = Field(
+        1.0, gt=0, description="Dollars a room may spend in all; restarts don't reset it, `/budget 2.00` raises it."
+    )
+    budget_tokens: int | None = Field(None, ge=1, description="Tokens a room may use in all. Empty: no cap.")
+    budget_usd_day: float | None = Field(
+        None, gt=0, description="Dollars all rooms on this Redis may spend per day (UTC). Empty: no cap."
+    )
+
     redis_url: str | None = Field(None, description="Redis or Valkey to use. Empty: start one of our own.")
     room: str = Field(
         "agent_channel", description="Name of the room and its channel.", pattern=r"^[A-Za-z0-9_.-]{1,64}$"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from agents.domain.errors import BadInput, SettingsError
 from agents.domain.budget import Budget, Price, Prices, parse_prices
+from agents.domain.errors import BadInput, SettingsError
 from agents.domain.message import new_id
 from agents.domain.ports import OpenRoom
 from agents.domain.redaction import SecretMask
@@ -20,9 +20,11 @@ from agents.react.breaker import TEAM_WINDOW
 from agents.react.context import Turn
 from agents.react.governed import GovernedModel, SharedPace
 from agents.react.loop import ReAct
-from agents.react.models import ChatModel, Model
+from agents.react.models import ChatModel, Pace
 from agents.react.transport import Endpoint, Timeouts, Transport
 from agents.room import open_room
+from agents.room.opening import RedisOpenRoom
+from agents.runtime.budget import BudgetAlarm
 from agents.runtime.control import Switchboard
 from agents.runtime.convergence import Convergence
 from agents.runtime.listener import Agent, Limits, Progress
@@ -81,21 +83,28 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
             notices.say(f"prompts/{role.name}.md names tools that don't exist: {', '.join(unknown)}")
     docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
     gate = ToolGate(toolbox.registry, opened.journal, redactor, docs, toolbox.spool.cap)
-    transport, models = _models(settings)
+    governor = opened.governor(_budget(settings))
+    transport, models = _models(settings, SharedPace(governor))
+    prices = _prices(settings)
+    lead = next((role.name for role in roles if role.answers_user), None)
+    alarm = BudgetAlarm(opened, governor, next(iter(prompts.roster().answers_user), None))
+    failures = opened.failures(TEAM_WINDOW)
 
     async def objection(role: Role, text: str) -> str | None:
         """`[DONE]` is `finish` by another name."""
         return await toolbox.finish_line.objection() if role.answers_user and DONE_MARK in text else None
 
-    react = ReAct(models, gate, opened.journal, redactor, toolbox.registry.schemas, InMemoryFailures(), objection)
+    def mind(role: str) -> Mind:
+        governed = {tier: GovernedModel(model, governor, role, prices, alarm) for tier, model in models.items()}
+        react = ReAct(governed, gate, opened.journal, redactor, toolbox.registry.schemas, failures, objection)
+        return Mind(opened, prompts, react, settings.history_limit)
+
     limits = Limits(lease=settings.lease_seconds, window=settings.history_limit, hop_budget=settings.hop_budget)
-    mind = Mind(opened, prompts, react, settings.history_limit)
     host, life = socket.gethostname(), new_id()[:8]
     agents = [
-        Agent(role.name, f"{role.name}@{host}:{os.getpid()}-{life}", host, opened, prompts, mind, redactor, limits)
-        for role in roles
+        Agent(name, f"{name}@{host}:{os.getpid()}-{life}", host, opened, prompts, mind(name), redactor, limits)
+        for name in names
     ]
-    lead = next((role.name for role in roles if role.answers_user), None)
 
     async def close() -> None:
         await toolbox.halt()
@@ -107,7 +116,7 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     await _until_signalled(team)
 
 
-async def _opened(settings: Settings) -> OpenRoom:
+async def _opened(settings: Settings) -> RedisOpenRoom:
     """The room. A Redis that can't be reached now is an error; one that goes away later is waited for."""
     if settings.redis_url is None:
         raise SettingsError("REDIS_URL: not set; ./minilab up starts a Redis of its own, agents alone need one given")
@@ -116,8 +125,27 @@ async def _opened(settings: Settings) -> OpenRoom:
     return await open_room(settings.redis_url, settings.room, lease=settings.lease_seconds)
 
 
-def _models(settings: Settings) -> tuple[Transport, Mapping[str, Model]]:
-    """The endpoint, and a model for each tier."""
+def _budget(settings: Settings) -> Budget:
+    """What bounds spending and speed."""
+    return Budget(
+        usd=settings.budget_usd,
+        tokens=settings.budget_tokens,
+        usd_day=settings.budget_usd_day,
+        rpm=settings.llm_rpm,
+        tpm=settings.llm_tpm,
+        room_rpm=settings.room_rpm,
+        room_tpm=settings.room_tpm,
+    )
+
+
+def _prices(settings: Settings) -> Prices:
+    """What models take. Raise SettingsError for a table that is none."""
+    default = Price(settings.llm_price_input, settings.llm_price_cached, settings.llm_price_output)
+    return Prices(default, parse_prices(settings.llm_prices))
+
+
+def _models(settings: Settings, pace: Pace) -> tuple[Transport, Mapping[str, ChatModel]]:
+    """The endpoint, and a model for each tier; tiers of the same name share one."""
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     transport = Transport(Endpoint(settings.openai_api_base, key), Timeouts.within(settings.llm_timeout))
     tiers = {
@@ -125,15 +153,17 @@ def _models(settings: Settings) -> tuple[Transport, Mapping[str, Model]]:
         "default": settings.llm_model,
         "strong": settings.llm_model_strong or settings.llm_model,
     }
-    return transport, {
-        tier: ChatModel(
+    models = {
+        model: ChatModel(
             transport,
             (model, *settings.llm_model_fallbacks),
             retries=settings.llm_retries,
             total=settings.llm_timeout,
+            pace=pace,
         )
-        for tier, model in tiers.items()
+        for model in set(tiers.values())
     }
+    return transport, {tier: models[model] for tier, model in tiers.items()}
 
 
 async def _until_signalled(team: Team) -> None:

@@ -154,7 +154,9 @@ async def _rehearsal(place: Place, environment: Mapping[str, str], ends: context
         while not announced.is_file():
             _alive(child, "the rehearsal")
             await asyncio.sleep(_POLL / 5)
-    return {"OPENAI_API_BASE": announced.read_text(encoding="utf-8").strip(), "OPENAI_API_KEY": REHEARSAL_KEY}
+    free = {f"LLM_PRICE_{what}": "0" for what in ("INPUT", "CACHED", "OUTPUT")}
+    base = announced.read_text(encoding="utf-8").strip()
+    return {"OPENAI_API_BASE": base, "OPENAI_API_KEY": REHEARSAL_KEY, "LLM_PRICES": "", **free}
 
 
 async def _until_ready(session: Session, agents: Child, place: Place, tell: Tell) -> None:

@@ -26,11 +26,15 @@ _FIX = {
 
 
 class Transient(ModelUnavailable):
-    """May work on the next try. `retry_after`: seconds the server asked for, None if it didn't."""
+    """May work on the next try. `retry_after`: seconds the server asked for, None if it didn't.
 
-    def __init__(self, what: str, retry_after: float | None = None) -> None:
+    `crowded`: it is too much for the server, whoever asks.
+    """
+
+    def __init__(self, what: str, retry_after: float | None = None, *, crowded: bool = False) -> None:
         super().__init__(what)
         self.retry_after = retry_after
+        self.crowded = crowded
 
 
 def refusal(base: str, status: int, headers: Mapping[str, str], text: str) -> ModelError:
@@ -41,7 +45,8 @@ def refusal(base: str, status: int, headers: Mapping[str, str], text: str) -> Mo
     if status == 429 and _NO_CREDIT.search(said):
         return ModelRejected(f"{base} answered 429: {said}; {_FIX[402]}")
     if status in _TRANSIENT or status >= 500:
-        return Transient(f"HTTP {status}: {said}", retry_after(headers.get("retry-after"), datetime.now(UTC)))
+        pause = retry_after(headers.get("retry-after"), datetime.now(UTC))
+        return Transient(f"HTTP {status}: {said}", pause, crowded=status == 429 or pause is not None)
     if 300 <= status < 400:
         place = headers.get("location", "elsewhere")[:200]
         return ModelRejected(f"{base} redirects to {place}; mend OPENAI_API_BASE")

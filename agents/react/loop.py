@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from agents.domain.errors import ModelError
+from agents.domain.errors import ModelError, OverBudget
 from agents.domain.ports import Gate, Journal, Redactor, TurnContext
 from agents.domain.role import Role
 from agents.domain.turn import Effect, Outcome, Status, StopReason, ToolCall, ToolResult
@@ -14,11 +14,12 @@ from agents.react.messages import Reply
 from agents.react.models import Model
 from agents.react.record import Record
 from agents.react.state import Pairs, TurnState
+from agents.react.tiers import Tiers
 from agents.react.wording import one_line
 
 
 class ReAct:
-    """Thinks turns through. `models` by tier; a tier that is missing is served by `default`.
+    """Thinks turns through. `models` by tier, as `Tiers` takes them.
 
     `objection` may say why a last word isn't accepted (a `[DONE]` while a check is red); the turn goes on then.
     """
@@ -33,7 +34,7 @@ class ReAct:
         team: FailureStore | None = None,
         objection: Callable[[Role, str], Awaitable[str | None]] | None = None,
     ) -> None:
-        self._models = models
+        self._tiers = Tiers(models)
         self._gate = gate
         self._journal = journal
         self._redactor = redactor
@@ -43,12 +44,20 @@ class ReAct:
 
     async def run(self, turn: Turn) -> Outcome:
         """The turn's outcome; it goes on where its journal ends. Raise StaleEpoch, LeaseLost or RoomUnavailable."""
-        model = self._models.get(turn.role.tier) or self._models["default"]
         record = Record(self._journal, self._redactor, turn.role, turn.claim)
+        model = self._tiers.model(turn)
         state = TurnState(turn, model, self._schemas(turn.role.tools), record, Breaker(self._team))
         await state.resume()
+        outcome = await self._thought(state)
+        self._tiers.ended(turn, outcome, state.stumbles > 0)
+        return outcome
+
+    async def _thought(self, state: TurnState) -> Outcome:
+        turn, stumbles = state.turn, 0
         try:
             while state.outcome is None:
+                if state.stumbles > stumbles:
+                    state.model, stumbles = self._tiers.stumbled(turn), state.stumbles
                 reply = await state.query()
                 if reply.calls:
                     await self._act(state, reply)
@@ -57,8 +66,11 @@ class ReAct:
                 else:
                     await state.close(reply)
         except ModelError as error:
-            await record.write()
-            return state.ended(StopReason.FAILED, str(error))
+            await state.record.write()
+            over = isinstance(error, OverBudget)
+            return state.ended(
+                StopReason.OVER_BUDGET if over else StopReason.FAILED, str(error), "over budget" * over
+            )
         return state.outcome
 
     async def _fault(self, role: Role, text: str) -> str | None:

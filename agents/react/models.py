@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WAIT_FIRST = 0.5  # seconds before the second try; doubles, with up to as much jitter
 WAIT_MOST = 20.0
+CROWDED = 2.0  # seconds everybody waits after a 429 that names no time
+CROWDED_MOST = 60.0  # after that somebody looks again, whatever was asked for
 SPREAD = 0.1  # of a Retry-After: six agents told the same second don't come back at the same one
 
 
@@ -33,8 +35,20 @@ class Model(Protocol):
         ...
 
 
+class Pace(Protocol):
+    """How fast all who share an endpoint may ask it."""
+
+    async def ready(self) -> None:
+        """Wait until it wants to hear from us."""
+        ...
+
+    async def slow(self, seconds: float) -> None:
+        """It wants to hear from nobody for that long."""
+        ...
+
+
 class ChatModel:
-    """The first of `models` that answers, at one endpoint."""
+    """The first of `models` that answers, at one endpoint. Without `pace` each caller heeds its own refusals only."""
 
     def __init__(
         self,
@@ -44,12 +58,14 @@ class ChatModel:
         retries: int = 4,
         total: float = 120.0,
         wait_first: float = WAIT_FIRST,
+        pace: Pace | None = None,
     ) -> None:
         self._transport = transport
         self._models = tuple(dict.fromkeys(models))
         self._retries = retries
         self._total = total
         self._wait_first = wait_first
+        self._pace = pace
         self._chats: dict[str, Chat] = {}
 
     async def warm(self) -> None:
@@ -81,10 +97,21 @@ class ChatModel:
                     wait_jitter=self._wait_first,
                 ):
                     with attempt:
-                        return await _understood(chat, messages, schemas)
+                        if attempt.num > 1 and self._pace:
+                            await self._pace.ready()
+                        return await self._heeded(chat, messages, schemas)
         except TimeoutError:
             raise Transient(f"no answer within {self._total:g} s in all") from None
         raise AssertionError("stamina ends with an answer or an error")
+
+    async def _heeded(self, chat: "Chat", messages: Sequence[BaseMessage], schemas: Sequence[Any]) -> Reply:
+        """One try; a server that says it is too much is heard by everybody."""
+        try:
+            return await _understood(chat, messages, schemas)
+        except Transient as error:
+            if error.crowded and self._pace:
+                await self._pace.slow(min(CROWDED if error.retry_after is None else error.retry_after, CROWDED_MOST))
+            raise
 
     def _pause(self, error: Exception, ends: float) -> bool | float:
         """Whether to try again: after what the server asked for, if there is time for that."""

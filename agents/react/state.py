@@ -23,7 +23,11 @@ Pairs = list[tuple[ToolCall, ToolResult]]
 
 
 class TurnState:
-    """What changes in a turn. `outcome` is set once it is over; `refused` are calls the breaker held back."""
+    """What changes in a turn. `outcome` is set once it is over; `refused` are calls the breaker held back.
+
+    `stumbles` counts the mechanical failures, which are worth a stronger `model`: the breaker opened, a check was red
+    where the mission was to end.
+    """
 
     def __init__(
         self, turn: Turn, model: Model, schemas: list[dict[str, Any]], record: Record, breaker: Breaker
@@ -35,7 +39,8 @@ class TurnState:
         self.outcome: Outcome | None = None
         self.step = 0
         self.refused: set[str] = set()
-        self._model = model
+        self.model = model
+        self.stumbles = 0
         self._schemas = schemas
         self._usage = Usage()
         self._empty = 0
@@ -64,10 +69,10 @@ class TurnState:
         self.conversation.fit()
         self.turn.progress(self.step, "thinking")
         try:
-            reply = await self._model.query(self.conversation.messages, self._schemas)
+            reply = await self.model.query(self.conversation.messages, self._schemas)
         except ContextTooLong:
             self.conversation.compact()
-            reply = await self._model.query(self.conversation.messages, self._schemas)
+            reply = await self.model.query(self.conversation.messages, self._schemas)
         reply = with_unique_ids(reply, self.conversation.call_ids)
         self._usage += reply.usage
         self._cut = reply.cut
@@ -100,6 +105,7 @@ class TurnState:
     async def refuse(self, fault: str) -> None:
         """The reply isn't accepted as the last word: the turn goes on, until it was refused too often."""
         self._refusals += 1
+        self.stumbles += 1
         if self._refusals > REFUSALS:
             self.outcome = self.ended(StopReason.FAILED, f"its last word was refused {self._refusals} times. {fault}")
         else:
@@ -136,7 +142,9 @@ class TurnState:
             if call.id not in self.refused:
                 warning = await self.breaker.saw(call, result, live=live)
                 if warning and live:
+                    self.stumbles += 1
                     self.note(warning)
+            self.stumbles += live and result.name == "finish" and result.status is Status.DENIED
             if result.status is Status.OK:
                 failed, self._failed, self._failed_steps = [], [], 0
             else:

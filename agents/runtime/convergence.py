@@ -111,7 +111,7 @@ def _answered(said: list[Message]) -> bool:
 def _last_question(said: list[Message]) -> tuple[float, str] | None:
     """(minutes left, default) of the question that is open, None if none is."""
     for message in reversed(said):
-        if message.sender == USER:
+        if message.sender == USER or message.data.get("outcome") == StopReason.OVER_BUDGET.value:
             return None
         match = _DEFAULT.search(message.content)
         if match and message.data.get("outcome") == StopReason.AWAITING_INPUT.value:

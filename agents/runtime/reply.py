@@ -65,10 +65,13 @@ def _ends_mission(outcome: Outcome) -> bool:
 
 
 def _trouble(role: Role, roster: Roster, claim: Claim, outcome: Outcome) -> Ending:
-    """A turn that ended badly is reported to those who answer the User; it wakes nobody else."""
+    """A turn that ended badly is reported to those who answer the User; it wakes nobody else.
+
+    Nobody at all where money is the trouble: no query would be answered.
+    """
     report = f"{role.name}'s turn ended: {outcome.reason.value.replace('_', ' ')}. {outcome.text}".strip()
     to = tuple(name for name in roster.answers_user if name != role.name)
-    if role.answers_user:
+    if role.answers_user or outcome.reason is StopReason.OVER_BUDGET:
         to = ()
     return Ending(outcome, (_message(role, claim, outcome, Kind.SYSTEM, report, to),))
 

@@ -1,6 +1,6 @@
 """Doubles for the loop's neighbours: a model that plays a script, a gate and a journal."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from agents.domain.turn import (
 from agents.react.context import Turn
 from agents.react.loop import ReAct
 from agents.react.messages import Reply, history_message
+from agents.react.models import Model
 
 SECRET = "hunter2-hunter2"
 
@@ -130,13 +131,18 @@ class Stage:
     """A loop with all its doubles."""
 
     def __init__(
-        self, *script: Reply | Exception, act: Act = ok, team: Any = None, objections: Sequence[str | None] = ()
+        self,
+        *script: Reply | Exception,
+        act: Act = ok,
+        team: Any = None,
+        objections: Sequence[str | None] = (),
+        tiers: Mapping[str, Model] | None = None,
     ) -> None:
         self.model = ScriptedModel(list(script))
         self.journal = RecordingJournal()
         self.gate = ScriptedGate(self.journal, self.journal.story, act)
         self.loop = ReAct(
-            {"default": self.model},
+            {"default": self.model, **(tiers or {})},
             self.gate,
             self.journal,
             SecretMask([SECRET]),

@@ -7,7 +7,7 @@ from agents.domain.errors import ContextTooLong, LeaseLost, ModelUnavailable, St
 from agents.domain.message import MAX_MESSAGE_BYTES, Kind, to_wire
 from agents.domain.turn import Effect, EntryKind, StopReason, ToolCall, ToolResult, Usage
 from agents.react.breaker import InMemoryFailures
-from tests.react.doubles import SECRET, Stage, call, calls, failed, ok, says, turn
+from tests.react.doubles import SECRET, ScriptedModel, Stage, call, calls, failed, ok, says, turn
 
 
 def ends(wanted: ToolCall) -> ToolResult:
@@ -246,8 +246,7 @@ async def test_progress_is_told() -> None:
 
 
 async def test_a_tier_of_its_own_model() -> None:
-    stage, strong = Stage(says("weak")), Stage(says("strong"))
-    stage.loop._models = {"default": stage.model, "strong": strong.model}
+    stage = Stage(says("weak"), tiers={"strong": ScriptedModel([says("strong")])})
     given = turn()
     assert (await stage.play(replace(given, role=replace(given.role, tier="strong")))).text == "strong"
     assert (await stage.play(replace(given, role=replace(given.role, tier="fast")))).text == "weak"

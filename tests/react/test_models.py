@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from agents.domain.errors import ContextTooLong, ModelRejected, ModelUnavailable
 from agents.domain.turn import ToolCall
 from agents.react.messages import history_message
-from agents.react.models import ChatModel
+from agents.react.models import CROWDED, CROWDED_MOST, ChatModel, Pace
 from agents.react.transport import Endpoint, Timeouts, Transport
 from tests.react.http_double import (
     HELLO,
@@ -36,11 +37,15 @@ BUSY = respond(503, "busy")
 
 @contextlib.asynccontextmanager
 async def model(
-    *lines: Line, models: tuple[str, ...] = ("m",), retries: int = 2, total: float = 30
+    *lines: Line,
+    models: tuple[str, ...] = ("m",),
+    retries: int = 2,
+    total: float = 30,
+    pace: Pace | None = None,
 ) -> AsyncIterator[tuple[ChatModel, FakeEndpoint]]:
     async with endpoint(*lines) as fake:
         transport = Transport(Endpoint(fake.base, "k"), Timeouts.within(total))
-        yield ChatModel(transport, models, retries=retries, total=total, wait_first=0.01), fake
+        yield ChatModel(transport, models, retries=retries, total=total, wait_first=0.01, pace=pace), fake
         await transport.aclose()
 
 
@@ -137,6 +142,43 @@ async def test_a_retry_after_beyond_our_time_is_not_waited_for() -> None:
     async with model(respond(429, "slow", Retry_After="3600"), HELLO, models=("a", "b")) as (chat, fake):
         assert (await chat.query(ASK, [])).text == "hello"
     assert [request.body["model"] for request in fake.requests] == ["a", "b"]
+
+
+@dataclass
+class KeptPace:
+    """Notes what it is asked, in order."""
+
+    story: list[float | str] = field(default_factory=list)
+
+    async def ready(self) -> None:
+        self.story.append("ready")
+
+    async def slow(self, seconds: float) -> None:
+        self.story.append(seconds)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "story"),
+    [
+        (respond(429, "slow", Retry_After="0.2"), [0.2, "ready"]),
+        (respond(503, "later", Retry_After="0.2"), [0.2, "ready"]),
+        (respond(429, "slow"), [CROWDED, "ready"]),
+        (BUSY, ["ready"]),
+    ],
+    ids=["429 with a time", "503 with a time", "429", "503"],
+)
+async def test_what_is_too_much_for_the_server_is_told_to_everybody(refusal: Line, story: list[float | str]) -> None:
+    pace = KeptPace()
+    async with model(refusal, HELLO, pace=pace) as (chat, _):
+        assert (await chat.query(ASK, [])).text == "hello"
+    assert pace.story == story
+
+
+async def test_a_server_that_asks_for_an_hour_is_looked_at_after_a_minute() -> None:
+    pace = KeptPace()
+    async with model(respond(429, "slow", Retry_After="3600"), HELLO, models=("a", "b"), pace=pace) as (chat, _):
+        await chat.query(ASK, [])
+    assert pace.story == [CROWDED_MOST]
 
 
 async def test_the_fallback_answers_when_a_model_keeps_failing() -> None:
