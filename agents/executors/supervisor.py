@@ -14,6 +14,7 @@ in JSON lines: {"failed": errno} where the program can't start, {"over": "memory
 
 import ctypes
 import errno
+import gc
 import json
 import os
 import resource
@@ -30,6 +31,7 @@ CONTROL = 3
 GRACE = 0.1  # seconds between TERM and KILL
 WATCH = 0.05  # seconds between looks at a bounded tree
 TICK = 0.002
+_TAKEN, _HUNG_UP = b"t", b"h"  # what a guardian says of the control socket
 _SUBREAPER = 36
 _PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -43,26 +45,27 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
-    """Fork a guardian per call until the owner hangs up."""
+    """Keep one guardian waiting for the next call, until the owner hangs up."""
+    gc.disable()  # forks share more of their memory so
     _prctl(_SUBREAPER, 1)  # should a guardian be killed, its tree comes here
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the line decides, not a terminal's Ctrl-C
     os.closerange(CONTROL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what the owner was itself given
     control = socket.socket(fileno=CONTROL)
     wakeup = _wake_on_children()
+    news, announce = os.pipe()
     guardians: set[int] = set()
-    listening = True
+    waiting, listening = 0, True
     while _bury(guardians) or listening:
-        watched = [control.fileno(), wakeup] if listening else [wakeup]
-        readable, _, _ = select.select(watched, [], [])
+        if waiting not in guardians and listening:
+            waiting = _fork_guardian(control, announce)
+            guardians.add(waiting)
+        readable, _, _ = select.select([news, wakeup], [], [])
         if wakeup in readable:
             os.read(wakeup, 512)
-        if control.fileno() in readable:
-            message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-            if message:
-                guardians.add(_fork_guardian(control, descriptors))
-                guardians.discard(0)
-            listening = bool(message)  # each guardian sees its own line closed
+        if news in readable:
+            listening = os.read(news, 1) == _TAKEN
+            waiting = 0
 
 
 def _wake_on_children() -> int:
@@ -93,24 +96,35 @@ def _bury(guardians: set[int]) -> bool:
     return True
 
 
-def _fork_guardian(control: socket.socket, descriptors: list[int]) -> int:
-    """Fork one and return its number; 0 where no more processes may be, which the owner is told."""
-    try:
-        pid = os.fork()
-    except OSError as error:
-        _tell(descriptors[0], {"failed": error.errno})
-        pid = 0
-    else:
+def _fork_guardian(control: socket.socket, announce: int) -> int:
+    """Fork one and return its number. Where no more processes may be, the next call is told so."""
+    while True:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+            if not message:
+                os._exit(0)
+            _tell(descriptors[0], {"failed": error.errno})
+            for descriptor in descriptors:
+                os.close(descriptor)
+            continue
         if pid == 0:
             with suppress(BaseException):
-                control.close()
-                for descriptor in descriptors:
-                    os.set_inheritable(descriptor, False)
-                _Guardian(*descriptors).run()
+                _await_call(control, announce)
             os._exit(0)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    return pid
+        return pid
+
+
+def _await_call(control: socket.socket, announce: int) -> None:
+    """A guardian's life."""
+    message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+    os.write(announce, _TAKEN if message else _HUNG_UP)
+    control.close()
+    if message:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        _Guardian(*descriptors).run()
 
 
 def _tell(line: int, what: dict[str, Any]) -> None:
@@ -170,10 +184,7 @@ class _Guardian:
             if hasattr(signal, "SIGXFSZ"):
                 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             for place, stream in enumerate(self._streams):
-                os.dup2(stream, place + 10)  # out of the way: a stream may itself be 0, 1 or 2
-            for place in range(3):
-                os.dup2(place + 10, place)
-                os.close(place + 10)
+                os.dup2(stream, place)  # the streams came later than 0, 1 and 2: none is overwritten
             os.chdir(call["cwd"])
             for group in call.get("groups", ()):
                 _write(f"{group}/cgroup.procs", "0")
