@@ -103,18 +103,22 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decider's word on one digest; `at` in Unix seconds."""
+    """One decider's word on one digest; `at` in Unix seconds, `sig` the decider's signature."""
 
     by: str
     approve: bool
     digest: str
     at: float
     reason: str = ""
+    sig: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A request to do one act, once, before `expires` (Unix seconds), by leave of everyone in `needed`."""
+    """A request to do one act, once, before `expires` (Unix seconds), by leave of everyone in `needed`.
+
+    `sig` is the requester's signature of all but the times, which are the room's, and of the card.
+    """
 
     id: str
     room: str
@@ -126,6 +130,7 @@ class Approval:
     expires: float
     decisions: tuple[Decision, ...] = ()
     consumed: bool = False
+    sig: str = ""
 
     @property
     def missing(self) -> frozenset[str]:

@@ -18,6 +18,7 @@ MiniLabError
 │   ├── MissingBinary       names the program and how to get it
 │   ├── ToolTimeout
 │   └── Refused             policy, role or state says no
+│       └── ApprovalUnusable  the approval isn't one of this act, or not any more
 ├── SessionError            a team can't be started here, or can't be joined
 └── ModelError
     ├── ModelUnavailable    transient, retries exhausted: endpoint and last answer named
@@ -97,6 +98,10 @@ class ToolTimeout(ToolError):
 
 class Refused(ToolError):
     """Role, policy or the room's state says no."""
+
+
+class ApprovalUnusable(Refused):
+    """The approval doesn't cover exactly this act now: undecided, rejected, expired, used, or another act's."""
 
 
 class SessionError(MiniLabError):

@@ -4,11 +4,14 @@ one contract suite holds them to it.
 Every method of the room may raise RoomUnavailable. Times are seconds.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agents.domain.approval import Approval, Decision, State
 from agents.domain.budget import Ask, Budget, Spending, Spent
+from agents.domain.effect import EffectRecord, EffectState, Lease
+from agents.domain.finding import Finding, FindingStatus, Severity
 from agents.domain.message import Message
 from agents.domain.mission import Check, Control, HostedApp, Mission, Presence, Probe, RoomState, Verdict
 from agents.domain.role import Role
@@ -82,10 +85,131 @@ class Journal(Protocol):
     async def commit(self, claim: Claim, outcome: Outcome, replies: Sequence[Message] = ()) -> list[Message]:
         """End the turn: post `replies`, acknowledge the deliveries and close the journal, in one step.
 
-        With outcome `done` or `awaiting_input` the room's state follows. Repeating it changes nothing. Raise
-        LeaseLost. After a STOP (stale epoch) the turn is closed and acknowledged all the same, and replies are
-        posted to nobody's inbox.
+        With outcome `done`, `awaiting_input` or `over_budget` the room's state follows. Repeating it changes
+        nothing. Raise LeaseLost. After a STOP (stale epoch) the turn is closed and acknowledged all the same, and
+        replies are posted to nobody's inbox.
         """
+        ...
+
+    async def begin_effect(
+        self,
+        claim: Claim,
+        intent: JournalEntry,
+        *,
+        approval: str | None,
+        digest: str,
+        lease: Lease | None = None,
+    ) -> str:
+        """In one step: append `intent`, record the effect as started, and use `approval` up; return the effect's id.
+
+        `approval` None: the policy asks for none. Nothing happens but an error where the fence is old (LeaseLost),
+        the epoch moved on (StaleEpoch), the approval isn't one of exactly this digest that may be used now, by the
+        server's clock (ApprovalUnusable), or `lease` ran out (Refused). An effect mutate or destroy counts in
+        `Mission.acts`.
+        """
+        ...
+
+    async def end_effect(self, effect: str, state: EffectState) -> None:
+        """How it ended. A known end stays; unfenced, since what happened has happened."""
+        ...
+
+    async def effects(self) -> list[EffectRecord]:
+        """What was started in this room, oldest first; ends older than the journals' retention may be gone."""
+        ...
+
+
+class ApprovalBoard(Protocol):
+    """Requests to act, and their decisions. Times are by the server's clock, rules those of `domain/approval`."""
+
+    async def request(self, approval: Approval, card: Mapping[str, Any], event: Message) -> Approval:
+        """Keep it with its card and post `event` to the inboxes of the deciding roles, in one step.
+
+        Where the same requester has one of the same digest that is pending, approved or rejected, that one is
+        returned and nothing is posted: a rejected act can't be asked for again unchanged. Raise StaleEpoch.
+        """
+        ...
+
+    async def decide(self, id: str, decision: Decision, event: Message) -> Approval:
+        """Add the decision and post `event` (to no inbox: the requester waits in `until_decided`), in one step.
+
+        Of two deciders at once both count, one after the other. Raise BadInput with the objection.
+        """
+        ...
+
+    async def find(self, id: str) -> tuple[Approval, Mapping[str, Any]]:
+        """The approval of this id, or the only one that starts so, and its card. Raise BadInput naming the open."""
+        ...
+
+    async def open(self) -> list[tuple[Approval, Mapping[str, Any]]]:
+        """What waits for a decision, oldest first."""
+        ...
+
+    async def state(self, approval: Approval) -> State:
+        """Where it stands now."""
+        ...
+
+    async def until_decided(self, approval: Approval, timeout: float) -> Approval:
+        """Wait until it is no longer pending, or `timeout` seconds, and return it. Raise StaleEpoch."""
+        ...
+
+    async def seen(self, id: str, by: str) -> None:
+        """`by` was shown all that this approval's digest covers."""
+        ...
+
+    async def was_seen(self, id: str, by: str) -> bool: ...
+
+
+class LeaseBoard(Protocol):
+    """Who may act on a host or a module."""
+
+    async def acquire(self, names: Sequence[str], holder: str, ttl: float) -> Lease | str:
+        """All of `names` for `ttl` seconds, or none: then who holds one of them.
+
+        The same holder gets them again, under a higher token: the earlier lease is void.
+        """
+        ...
+
+    async def renew(self, lease: Lease, ttl: float) -> bool:
+        """Prolong it; False if it ran out or was given to another."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give back what of it is still held."""
+        ...
+
+
+class FindingBoard(Protocol):
+    """The findings register. Rules are those of `domain/finding`."""
+
+    async def raise_(
+        self,
+        rule: str,
+        target: str,
+        severity: Severity,
+        evidence: str,
+        *,
+        by: str,
+        content: str,
+        announce: Callable[[Finding], Message] | None = None,
+    ) -> Finding:
+        """Enter it (again) and post what `announce` makes of it, in one step. Raise BadInput with the objection."""
+        ...
+
+    async def move(
+        self,
+        id: str,
+        to: FindingStatus,
+        *,
+        by: str,
+        reason: str,
+        content: str,
+        announce: Callable[[Finding], Message] | None = None,
+    ) -> Finding:
+        """Give the finding of this id (or its unique start) a status. Raise BadInput with the objection."""
+        ...
+
+    async def list(self) -> list[Finding]:
+        """Every finding, gravest first."""
         ...
 
 
@@ -206,6 +330,12 @@ class OpenRoom(Protocol):
     def presence(self) -> PresenceBoard: ...
     @property
     def journal(self) -> Journal: ...
+    @property
+    def approvals(self) -> ApprovalBoard: ...
+    @property
+    def findings(self) -> FindingBoard: ...
+    @property
+    def leases(self) -> LeaseBoard: ...
 
     def inbox(self, role: str, consumer: str) -> Inbox: ...
 

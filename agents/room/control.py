@@ -43,6 +43,8 @@ class RedisControl:
                 [
                     *self._keys.common,
                     self._keys.failures,
+                    self._keys.approvals,
+                    self._keys.findings,
                     *map(self._keys.inbox, roles),
                     *map(self._keys.journal, turns),
                 ],

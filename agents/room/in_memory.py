@@ -4,17 +4,23 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from agents.domain.budget import Budget
+from agents.domain.effect import EffectRecord, EffectState, Lease
 from agents.domain.errors import StaleEpoch
 from agents.domain.message import USER, Kind, Message, new_id
 from agents.domain.mission import Control, Mission, Request, RoomState
 from agents.domain.turn import Claim, Delivery, JournalEntry, Outcome
+from agents.room.approvals import Approvals
 from agents.room.feed import position
+from agents.room.findings import Findings
 from agents.room.in_memory_boards import ControlInMemory, MissionInMemory, PresenceInMemory
+from agents.room.in_memory_governance import EffectsInMemory, LeasesInMemory
 from agents.room.in_memory_governor import InMemoryGovernor
 from agents.room.in_memory_store import Store, Turn
 from agents.room.inbox import MOST_PER_TURN
 from agents.room.journal import STATE_AFTER
 from agents.room.keys import Keys
+from agents.room.seal import Unsealed
+from agents.room.shelf import ShelfInMemory
 from agents.room.wire import SAID, acts, delivered_to, encoded, sendable
 
 
@@ -139,8 +145,9 @@ class _Inbox:
 class _Journal:
     """The `Journal` port in memory."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, effects: EffectsInMemory) -> None:
         self._store = store
+        self._effects = effects
 
     async def record(self, claim: Claim, entries: Sequence[JournalEntry], events: Sequence[Message] = ()) -> None:
         """See the port."""
@@ -172,6 +179,20 @@ class _Journal:
         store.closed[key] = placed
         return placed
 
+    async def begin_effect(
+        self, claim: Claim, intent: JournalEntry, *, approval: str | None, digest: str, lease: Lease | None = None
+    ) -> str:
+        """See the port."""
+        return await self._effects.begin(claim, intent, approval, digest, lease)
+
+    async def end_effect(self, effect: str, state: EffectState) -> None:
+        """See the port."""
+        await self._effects.end(effect, state)
+
+    async def effects(self) -> list[EffectRecord]:
+        """See the port."""
+        return await self._effects.all()
+
     def _follow_outcome(self, turn: Turn, outcome: Outcome) -> None:
         """The room's state after the outcome, unless the User's latest word still waits for this very role."""
         store = self._store
@@ -192,7 +213,11 @@ class InMemoryRoom:
         self.control = ControlInMemory(self._store)
         self.mission = MissionInMemory(self._store)
         self.presence = PresenceInMemory(self._store)
-        self.journal = _Journal(self._store)
+        shelf = ShelfInMemory(self._store, self._store.approvals)
+        self.approvals = Approvals(shelf, name, self.room.follow, Unsealed())
+        self.findings = Findings(ShelfInMemory(self._store, self._store.findings))
+        self.leases = LeasesInMemory(self._store)
+        self.journal = _Journal(self._store, EffectsInMemory(self._store, self.approvals, shelf))
 
     def reopened(self, lease: float | None = None) -> "InMemoryRoom":
         """The same room, opened once more, as another process would."""

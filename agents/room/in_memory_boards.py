@@ -41,6 +41,8 @@ class ControlInMemory:
             store.inboxes.clear()
             store.turns.clear()
             store.mission = Mission()
+            store.approvals.clear()
+            store.findings.clear()
             self._raise_epoch(message)
         return store.control
 

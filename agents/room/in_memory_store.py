@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from agents.domain.effect import EffectRecord, Lease
 from agents.domain.errors import LeaseLost
 from agents.domain.message import Message
 from agents.domain.mission import Control, HostedApp, Mission, Presence
@@ -44,6 +45,11 @@ class Store:
         self.beats: dict[str, tuple[float, Presence]] = {}
         self.apps: dict[str, HostedApp] = {}
         self.ledger = Ledger(clock)
+        self.approvals: dict[str, str] = {}
+        self.findings: dict[str, str] = {}
+        self.leases: dict[str, tuple[Lease, float]] = {}
+        self.lease_token = 0
+        self.effects: dict[str, EffectRecord] = {}
         self.news = asyncio.Event()
         self._last = (0, 0)
 

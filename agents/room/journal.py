@@ -2,25 +2,32 @@
 
 from collections.abc import Sequence
 
+from agents.domain.effect import EffectRecord, EffectState, Lease
 from agents.domain.errors import LeaseLost, StaleEpoch
 from agents.domain.message import Message, new_id
 from agents.domain.mission import RoomState
 from agents.domain.turn import Claim, JournalEntry, Outcome, StopReason
 from agents.room.connection import Arg, Link
+from agents.room.effects import RedisEffects
 from agents.room.keys import Keys
 from agents.room.room import Retention
 from agents.room.wire import acts, delivered_to, encoded, entry_to_text, outcome_to_text, placed, said_flag
 
-STATE_AFTER = {StopReason.DONE: RoomState.DONE, StopReason.AWAITING_INPUT: RoomState.AWAITING_INPUT}
+STATE_AFTER = {
+    StopReason.DONE: RoomState.DONE,
+    StopReason.AWAITING_INPUT: RoomState.AWAITING_INPUT,
+    StopReason.OVER_BUDGET: RoomState.AWAITING_INPUT,
+}
 
 
 class RedisJournal:
     """The `Journal` port on Redis."""
 
-    def __init__(self, link: Link, keys: Keys, retention: Retention) -> None:
+    def __init__(self, link: Link, keys: Keys, retention: Retention, effects: RedisEffects) -> None:
         self._link = link
         self._keys = keys
         self._retention = retention
+        self._effects = effects
 
     async def record(self, claim: Claim, entries: Sequence[JournalEntry], events: Sequence[Message] = ()) -> None:
         """See the port."""
@@ -65,6 +72,20 @@ class RedisJournal:
         _require_held(status, claim)
         places = answer[0].split(b",") if answer[0] else []
         return [placed(reply, place) for reply, place in zip(replies, places, strict=False)]
+
+    async def begin_effect(
+        self, claim: Claim, intent: JournalEntry, *, approval: str | None, digest: str, lease: Lease | None = None
+    ) -> str:
+        """See the port."""
+        return await self._effects.begin(claim, intent, approval, digest, lease)
+
+    async def end_effect(self, effect: str, state: EffectState) -> None:
+        """See the port."""
+        await self._effects.end(effect, state)
+
+    async def effects(self) -> list[EffectRecord]:
+        """See the port."""
+        return await self._effects.all()
 
 
 def _holder(claim: Claim) -> tuple[str, str, int, int]:

@@ -27,6 +27,10 @@ class Keys:
         self.presence = f"{self._tag}:presence"
         self.hosted = f"{self._tag}:hosted"
         self.failures = f"{self._tag}:failures"
+        self.approvals = f"{self._tag}:approvals"
+        self.findings = f"{self._tag}:findings"
+        self.leases = f"{self._tag}:leases"
+        self.effects = f"{self._tag}:effects"
         ids = f"{self._tag}:ids"
         # the order scripts/lib.lua takes them in
         self.common = (

@@ -5,16 +5,22 @@ import re
 from agents.domain.budget import Budget
 from agents.domain.errors import SettingsError
 from agents.domain.message import new_id
+from agents.room.approvals import Approvals
 from agents.room.connection import Link
 from agents.room.control import RedisControl
+from agents.room.effects import RedisEffects
 from agents.room.failures import RedisFailures
+from agents.room.findings import Findings
 from agents.room.governor import RedisGovernor
 from agents.room.inbox import RedisInbox
 from agents.room.journal import RedisJournal
 from agents.room.keys import Keys
+from agents.room.leases import RedisLeases
 from agents.room.mission import RedisMission
 from agents.room.presence import RedisPresence
 from agents.room.room import RedisRoom, Retention
+from agents.room.seal import Unsealed
+from agents.room.shelf import RedisShelf
 
 OLDEST = (6, 2)
 
@@ -31,7 +37,11 @@ class RedisOpenRoom:
         self.control = RedisControl(link, keys, retention)
         self.mission = RedisMission(link, keys)
         self.presence = RedisPresence(link, keys)
-        self.journal = RedisJournal(link, keys, retention)
+        approvals = RedisShelf(link, keys, keys.approvals, retention)
+        self.approvals = Approvals(approvals, keys.channel, self.room.follow, Unsealed())
+        self.findings = Findings(RedisShelf(link, keys, keys.findings, retention))
+        self.leases = RedisLeases(link, keys)
+        self.journal = RedisJournal(link, keys, retention, RedisEffects(link, keys, self.approvals, retention))
 
     def inbox(self, role: str, consumer: str) -> RedisInbox:
         """The inbox of `role` as `consumer` sees it."""

@@ -1,4 +1,4 @@
--- KEYS 9…: the failures, every inbox and every open turn's journal. ARGV: wire, id, channel, log length kept, reason, number of
+-- KEYS 9…: the failures, the approvals, the findings, every inbox and every open turn's journal. ARGV: wire, id, channel, log length kept, reason, number of
 -- inboxes, then the open turns.
 local known = answered(ARGV[2])
 if not known then
