@@ -5,7 +5,7 @@ hierarchies of version 1.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,13 @@ class Groups:
             # without swap accounting these don't exist
             with suppress(FileNotFoundError):
                 (of_memory / file).write_text(str(value))
+
+
+def remove(groups: Sequence[str]) -> None:
+    """Take away what a call that never began, or whose guardian was killed, left."""
+    for group in groups:
+        with suppress(OSError):
+            Path(group).rmdir()
 
 
 def find(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Groups | None:

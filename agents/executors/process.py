@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.domain.errors import MissingBinary, ToolError
+from agents.executors import cgroups
 from agents.executors.capture import Capture
 from agents.executors.spawning import Bounds, Call, Spawner
 
@@ -52,6 +53,7 @@ class Running:
     call: Call
     out: Capture
     err: Capture
+    groups: tuple[str, ...] = ()
     started: float = field(default_factory=time.monotonic)
     ended_by_us: bool = False
 
@@ -67,6 +69,8 @@ class Running:
         except asyncio.CancelledError:
             await self.end()
             raise
+        finally:
+            cgroups.remove(self.groups)
         return Finished(
             self.argv,
             None if timed_out or self.ended_by_us else self.call.exit_code,
@@ -133,10 +137,15 @@ class Processes:
         bounds: Bounds | None = None,
     ) -> Running:
         """Start `argv`; the caller waits for its end or ends it. Raise what `run` raises."""
-        program = located(argv[0], env, cwd)
+        bounds = bounds or Bounds()
         out, err = Capture(self._cap), Capture(self._cap)
-        call = await self._spawner.call(program, argv, cwd, env, stdin, (out, err), bounds or Bounds())
-        running = Running(tuple(argv), call, out, err)
+        try:
+            program = located(argv[0], env, cwd)
+            call = await self._spawner.call(program, argv, cwd, env, stdin, (out, err), bounds)
+        except BaseException:
+            cgroups.remove(bounds.groups)
+            raise
+        running = Running(tuple(argv), call, out, err, bounds.groups)
         self._running = {one for one in self._running if not one.call.ended} | {running}
         return running
 

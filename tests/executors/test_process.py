@@ -203,7 +203,8 @@ async def test_stop_all_ends_everything_and_counts(processes: Processes, mark: s
 
 
 async def test_a_fork_bomb_is_ended_whole(processes: Processes, mark: str) -> None:
-    script = f"f() {{ sleep {mark} & f & f & sleep {mark}; }}; f"
+    # seven levels, under 800 processes: should nothing end it, the machine must live through it all the same
+    script = f"f() {{ sleep {mark} & if (($1)); then f $(($1 - 1)) & f $(($1 - 1)) & fi; sleep {mark}; }}; f 7"
     done = await run(processes, "bash", "-c", script, bounds=Bounds(pids=100))
     assert (done.over, done.exit_code) == ("pids", None)
     assert alive(mark) == []
@@ -222,6 +223,15 @@ async def test_rlimits_are_set_on_the_program(processes: Processes) -> None:
         processes, "bash", "-c", "ulimit -n; ulimit -c", bounds=Bounds({"RLIMIT_NOFILE": 99, "RLIMIT_CORE": 0})
     )
     assert done.stdout.split() == ["99", "0"]
+
+
+@pytest.mark.parametrize("program", ["no-such-program", "true"])
+async def test_groups_never_outlive_their_call(processes: Processes, tmp_path: Path, program: str) -> None:
+    group = tmp_path / "group"  # a folder without cgroup.procs can't be joined: the program doesn't start
+    group.mkdir()
+    with pytest.raises(ToolError):
+        await run(processes, program, bounds=Bounds(groups=(str(group),)))
+    assert not group.exists()
 
 
 async def test_an_unknown_bound_starts_nothing(processes: Processes) -> None:
