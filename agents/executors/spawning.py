@@ -14,7 +14,7 @@ from pathlib import Path
 from agents.domain.errors import ToolError
 from agents.executors.capture import Capture
 
-_PROGRAM = Path(__file__).with_name("supervisor.py")
+_PROGRAM = Path(__file__).resolve().with_name("supervisor.py")
 _CONTROL = 3  # the supervisor's descriptor
 _CHUNK = 1 << 16
 _TRAILING = 1.0  # seconds the streams may stay open after the whole tree ended: somebody else holds them

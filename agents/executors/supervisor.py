@@ -1,6 +1,6 @@
 """A program of its own that starts programs for the agents' process and ends each with all it started.
 
-It runs as `python -I -S supervisor.py` with a control socket as descriptor 3 and imports nothing of ours: small, so
+It runs as `python -I -S supervisor.py` with a control socket as descriptor 3 and imports next to nothing: small, so
 that forking it is cheap, and single-threaded, so that forking it is safe. For every call it forks a guardian, which
 starts the program and adopts each orphan the program leaves (PR_SET_CHILD_SUBREAPER): no descendant escapes by
 `setsid` or by daemonising. A guardian ends its tree when told to, when its program has ended, and when its owner's
@@ -12,7 +12,6 @@ directory], memory in bytes and pids: bounds on the whole tree), then at most on
 in JSON lines: {"failed": errno} where the program can't start, {"over": "memory"|"pids"}, at last {"exit": code}.
 """
 
-import ctypes
 import errno
 import gc
 import json
@@ -23,31 +22,24 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
+
+sys.path.append(__file__.rsplit("/", 3)[0])  # -I looks nowhere but in the standard library
+
+from agents.executors import process_tree
 
 CONTROL = 3
 GRACE = 0.1  # seconds between TERM and KILL
 WATCH = 0.05  # seconds between looks at a bounded tree
 TICK = 0.002
 _TAKEN, _HUNG_UP = b"t", b"h"  # what a guardian says of the control socket
-_SUBREAPER = 36
-_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
-# where a cgroup counts what it refused: version 2, version 1, either
-_EVENTS = (
-    ("memory.events", "oom_kill", "memory"),
-    ("memory.oom_control", "oom_kill", "memory"),
-    ("pids.events", "max", "pids"),
-)
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
     """Keep one guardian waiting for the next call, until the owner hangs up."""
     gc.disable()  # forks share more of their memory so
-    _prctl(_SUBREAPER, 1)  # should a guardian be killed, its tree comes here
+    process_tree.prctl(process_tree.SUBREAPER, 1)  # should a guardian be killed, its tree comes here
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the line decides, not a terminal's Ctrl-C
     os.closerange(CONTROL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what the owner was itself given
@@ -91,8 +83,8 @@ def _bury(guardians: set[int]) -> bool:
     except ChildProcessError:
         return False
     if stray:
-        for child in _children(os.getpid()) - guardians:
-            _kill([child, *_descendants(child)], signal.SIGKILL)
+        for child in process_tree.children(os.getpid()) - guardians:
+            process_tree.kill([child, *process_tree.descendants(child)], signal.SIGKILL)
     return True
 
 
@@ -143,11 +135,11 @@ class _Guardian:
 
     def run(self) -> None:
         """See the module."""
-        _prctl(_SUBREAPER, 1)
+        process_tree.prctl(process_tree.SUBREAPER, 1)
         call = json.loads(self._request())
         wakeup = _wake_on_children()
         if "memory" in call or "pids" in call:
-            _precede()
+            process_tree.precede()
         try:
             program = os.fork()
         except OSError as error:
@@ -160,9 +152,9 @@ class _Guardian:
         grace = self._wait(program, call, wakeup)
         self._end(program, grace)
         for group in call.get("groups", ()):
-            if over := _exceeded(group):
+            if over := process_tree.exceeded(group):
                 self._say({"over": over})
-            _remove_group(group)
+            process_tree.remove_group(group)
         self._say({"exit": None if self._killed else self._status})
 
     def _request(self) -> bytes:
@@ -176,7 +168,7 @@ class _Guardian:
     def _become(self, call: dict[str, Any]) -> None:
         """Turn into the program. Never returns."""
         try:
-            _prctl(_PDEATHSIG, signal.SIGKILL)
+            process_tree.prctl(process_tree.PDEATHSIG, signal.SIGKILL)
             os.setsid()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
@@ -187,9 +179,9 @@ class _Guardian:
                 os.dup2(stream, place)  # the streams came later than 0, 1 and 2: none is overwritten
             os.chdir(call["cwd"])
             for group in call.get("groups", ()):
-                _write(f"{group}/cgroup.procs", "0")
+                process_tree.write(f"{group}/cgroup.procs", "0")
             for name, value in call.get("limits", {}).items():
-                _limit(getattr(resource, name), value)
+                process_tree.limit(getattr(resource, name), value)
             os.execve(call["program"], call["argv"], call["env"])  # noqa: S606  no shell is the point
         except OSError as error:
             self._say({"failed": error.errno or errno.EIO})
@@ -209,7 +201,7 @@ class _Guardian:
                     if self._line.recv(1):
                         return GRACE
                 return 0.0
-            if bounded and (over := _over(call)):
+            if bounded and (over := process_tree.over(os.getpid(), call.get("pids"), call.get("memory"))):
                 self._say({"over": over})
                 self._killed = True
                 return 0.0
@@ -230,7 +222,7 @@ class _Guardian:
         """End all that is left below: TERM, then freeze and KILL until nothing is."""
         deadline = time.monotonic() + grace
         if grace and self._left(program):
-            _kill(_descendants(os.getpid()), signal.SIGTERM)
+            process_tree.kill(process_tree.descendants(os.getpid()), signal.SIGTERM)
             while self._left(program) and time.monotonic() < deadline:
                 time.sleep(TICK)
         with suppress(ProcessLookupError):
@@ -239,10 +231,10 @@ class _Guardian:
         while self._left(program):
             frozen: set[int] = set()
             # a frozen process can't fork: only then is what we see all there is
-            while fresh := set(_descendants(os.getpid())) - frozen:
-                _kill(fresh, signal.SIGSTOP)
+            while fresh := set(process_tree.descendants(os.getpid())) - frozen:
+                process_tree.kill(fresh, signal.SIGSTOP)
                 frozen |= fresh
-            _kill(frozen, signal.SIGKILL)
+            process_tree.kill(frozen, signal.SIGKILL)
             time.sleep(TICK)
 
     def _left(self, program: int) -> bool:
@@ -257,110 +249,5 @@ class _Guardian:
         _tell(self._line.fileno(), what)
 
 
-def _precede() -> None:
-    """Run before everybody else, but not our children: a watch that waits behind a fork bomb sees nothing."""
-    with suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-
-
-def _prctl(option: int, value: int) -> None:
-    with suppress(AttributeError):  # no Linux: process groups must do
-        _LIBC.prctl(option, value, 0, 0, 0)
-
-
-def _parents() -> dict[int, int]:
-    """Every process and its parent."""
-    found = {}
-    with suppress(FileNotFoundError):
-        for name in os.listdir("/proc"):  # noqa: PTH208  importing pathlib would double the start-up
-            if name.isdigit():
-                with suppress(OSError, ValueError, IndexError):
-                    fields = _read(f"/proc/{name}/stat").rpartition(b")")[2].split()
-                    if fields[0] not in (b"Z", b"X"):
-                        found[int(name)] = int(fields[1])
-    return found
-
-
-def _children(pid: int) -> set[int]:
-    return {child for child, parent in _parents().items() if parent == pid}
-
-
-def _descendants(pid: int) -> list[int]:
-    """All living processes below `pid`."""
-    below: dict[int, list[int]] = {}
-    for child, parent in _parents().items():
-        below.setdefault(parent, []).append(child)
-    found, ahead = [], [pid]
-    while ahead:
-        children = below.get(ahead.pop(), [])
-        found += children
-        ahead += children
-    return found
-
-
-def _kill(pids: Iterable[int], number: int) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-
-
-def _over(call: dict[str, Any]) -> str | None:
-    """Which bound the whole tree exceeds."""
-    pids = _descendants(os.getpid())
-    if len(pids) > call.get("pids", len(pids)):
-        return "pids"
-    memory = 0
-    for pid in pids:
-        with suppress(OSError, ValueError, IndexError):
-            memory += int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE
-    return "memory" if memory > call.get("memory", memory) else None
-
-
-def _limit(which: int, value: int) -> None:
-    hard = resource.getrlimit(which)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(which, (value, value))
-
-
-def _read(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return os.read(descriptor, 4096)
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
-
-
-def _exceeded(group: str) -> str | None:
-    """Which of its bounds the group ran into."""
-    for file, counter, bound in _EVENTS:
-        with suppress(OSError, ValueError):
-            counts = dict(line.split() for line in _read(f"{group}/{file}").decode().splitlines())
-            if int(counts.get(counter, 0)):
-                return bound
-    return None
-
-
-def _remove_group(group: str) -> None:
-    for _ in range(50):  # the kernel needs a moment to forget the dead
-        try:
-            os.rmdir(group)  # noqa: PTH106  as above
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(TICK)
-        else:
-            return
-
-
 if __name__ == "__main__":
-    sys.dont_write_bytecode = True
     main()
