@@ -32,11 +32,23 @@ def prctl(option: int, value: int) -> None:
         _LIBC.prctl(option, value, 0, 0, 0)
 
 
+def close_above(last: int) -> None:
+    """Close every descriptor above `last`: by what is open, for the limit may be a billion."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  pathlib doubles the start-up
+    except OSError:
+        numbers = list(range(4096))
+    for number in numbers:
+        if number > last:
+            with suppress(OSError):
+                os.close(number)
+
+
 def _parents() -> dict[int, int]:
     """Every process and its parent."""
     found = {}
     with suppress(FileNotFoundError):
-        for name in os.listdir("/proc"):  # noqa: PTH208  importing pathlib would double the start-up
+        for name in os.listdir("/proc"):  # noqa: PTH208  as above
             if name.isdigit():
                 with suppress(OSError, ValueError, IndexError):
                     fields = read(f"/proc/{name}/stat").rpartition(b")")[2].split()

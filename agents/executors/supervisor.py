@@ -42,7 +42,7 @@ def main() -> None:
     process_tree.prctl(process_tree.SUBREAPER, 1)  # should a guardian be killed, its tree comes here
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the line decides, not a terminal's Ctrl-C
-    os.closerange(CONTROL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what the owner was itself given
+    process_tree.close_above(CONTROL)  # what the owner was itself given
     control = socket.socket(fileno=CONTROL)
     wakeup = _wake_on_children()
     news, announce = os.pipe()
