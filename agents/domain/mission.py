@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -151,15 +151,22 @@ class RoomState(StrEnum):
     STOPPED = "stopped"
     DONE = "done"
     AWAITING_INPUT = "awaiting_input"
+    PAUSED = "paused"  # lies over the state there was, which is back with /resume
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The room's epoch and state. STOP and CLEAR raise the epoch."""
+    """The room's epoch and state. STOP and CLEAR raise the epoch.
+
+    `born` names this incarnation of the room: another one, or none, and all data is gone. `now` is the server's
+    clock, Unix seconds.
+    """
 
     epoch: int = 0
     state: RoomState = RoomState.IDLE
     reason: str = ""
+    born: str = field(default="", compare=False)
+    now: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

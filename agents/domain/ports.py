@@ -58,12 +58,16 @@ class Inbox(Protocol):
         In this order: a turn this consumer already holds; an open turn of the role whose lease ran out (fence
         and attempt rise); everything pending in the inbox as one new turn. Deliveries of an older epoch are
         acknowledged and left out. Claiming and opening the turn are one step: a delivery is always in an open
-        turn or still pending.
+        turn or still pending. While the room is paused there is none to take.
         """
         ...
 
     async def renew(self, claim: Claim) -> None:
         """Prolong the lease. Raise LeaseLost."""
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Hand an open turn back to whoever claims it next, at once: no death, `attempt` stays. Raise LeaseLost."""
         ...
 
     async def pending(self) -> int:
@@ -78,7 +82,8 @@ class Journal(Protocol):
         """Append entries and post events (thoughts, tool events; delivered to nobody), in one round trip.
 
         Raise LeaseLost if the fence is old, StaleEpoch if the room's epoch moved on. An INTENT of effect mutate
-        or destroy counts in `Mission.acts`.
+        or destroy counts in `Mission.acts`. In a paused room it returns once the room goes on: an INTENT is written
+        then, everything else at once. Where the answer to an INTENT came late, the claim is proven once more.
         """
         ...
 
@@ -218,10 +223,35 @@ class ControlBoard(Protocol):
 
     async def read(self) -> Control: ...
 
-    async def set_state(self, state: RoomState, reason: str = "") -> None: ...
+    async def set_state(self, state: RoomState, reason: str = "") -> None:
+        """Set it. Of a paused room it is the state that will be back."""
+        ...
 
     async def stop(self, message: Message) -> Control:
         """Raise the epoch, set the state to stopped and post `message` (a control event), in one step."""
+        ...
+
+    async def stop_role(self, role: str, message: Message) -> int:
+        """Close the open turns of one role as stopped, drop what waits for it and post `message`, in one step.
+
+        Return how many turns that were. Whoever holds one gets LeaseLost from then on.
+        """
+        ...
+
+    async def pause(self, message: Message) -> Control:
+        """Hold the room and post `message`, in one step: no turn is claimed, no step recorded, no effect started."""
+        ...
+
+    async def resume(self, message: Message) -> Control:
+        """Let a paused room go on, and post `message`, in one step."""
+        ...
+
+    async def found(self, known: Control | None = None) -> Control:
+        """Give the room an incarnation if it has none.
+
+        `known`: what it was before its data went away. Its epoch is passed over, and the room is stopped unless the
+        User has spoken since.
+        """
         ...
 
     async def clear(self, message: Message) -> Control:
@@ -346,13 +376,30 @@ class OpenRoom(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Ledger(Protocol):
+    """Every decision and effect, for good. Kinds: decision, intent, started, done, failed, unknown, read-material."""
+
+    def append(self, kind: str, body: Mapping[str, Any]) -> str:
+        """Write one line; return its hash. Raise LedgerUnavailable: what can't be recorded must not be done."""
+        ...
+
+    def note(self, kind: str, body: Mapping[str, Any]) -> None:
+        """`append` for what has happened already: a ledger that fails costs the line alone."""
+        ...
+
+
+def _quiet(step: int, activity: str) -> None:
+    """Nobody follows the progress."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """What the gate knows of the turn a call belongs to."""
+    """What the gate knows of the turn a call belongs to. `progress` is told the step and what goes on in it."""
 
     role: Role
     claim: Claim
     step: int
+    progress: Callable[[int, str], None] = _quiet
 
 
 class Gate(Protocol):

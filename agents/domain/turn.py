@@ -1,11 +1,14 @@
 """A turn: one addressed batch of messages → one reply, in steps; and its journal."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from agents.domain.message import Message
+
+_ARGS_CHARS = 300  # of a call's arguments in one line
 
 
 class Effect(StrEnum):
@@ -138,10 +141,37 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ended and what it says. `text` is for the room; `detail` for the log."""
+    """How a turn ended and what it says. `text` is for the room; `detail` for the log.
+
+    `unresolved`: calls whose end nobody saw and nobody looked for since, a line each.
+    """
 
     reason: StopReason
     text: str = ""
     detail: str = ""
     steps: int = 0
     usage: Usage = field(default_factory=Usage)
+    unresolved: tuple[str, ...] = ()
+
+
+def unresolved(entries: Iterable[JournalEntry]) -> tuple[str, ...]:
+    """The calls in a journal that were started and whose end nobody saw, nor looked for since, a line each.
+
+    A read that worked counts as a look, and so does a call of the same tool that worked.
+    """
+    open_calls: dict[str, tuple[str, str]] = {}
+    for entry in entries:
+        name = str(entry.body.get("name", ""))
+        if entry.kind is EntryKind.INTENT:
+            open_calls[entry.call] = (name, f"{name}({_shown(entry.body.get('args'))})")
+        elif entry.kind is EntryKind.RESULT:
+            open_calls.pop(entry.call, None)
+            if entry.body.get("status") == Status.OK:
+                looked = entry.effect is Effect.READ
+                open_calls = {} if looked else {k: v for k, v in open_calls.items() if v[0] != name}
+    return tuple(line for _, line in open_calls.values())
+
+
+def _shown(args: Any) -> str:
+    text = json.dumps(args, ensure_ascii=False, default=str)
+    return text if len(text) <= _ARGS_CHARS else text[:_ARGS_CHARS] + "…"

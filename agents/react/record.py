@@ -90,8 +90,8 @@ class Record:
                 sender=self._role.name,
                 content=content,
                 kind=kind,
-                # the attempt: a step that is tried again after a crash shows anew
-                id=f"{self._claim.turn}-{self._claim.attempt}-{step}-{self._numbered}",
+                # the fence: a step that is tried again after a crash shows anew
+                id=f"{self._claim.turn}-{self._claim.fence}-{step}-{self._numbered}",
                 turn=self._claim.turn,
                 hops=self._claim.hops,
                 prompt_sha=self._role.sha,

@@ -3,11 +3,12 @@
 import json
 
 from agents.domain.effect import EffectRecord, EffectState, Lease, effect_id
-from agents.domain.errors import LeaseLost, Refused
+from agents.domain.errors import Refused
 from agents.domain.message import new_id
 from agents.domain.turn import Claim, Effect, JournalEntry
 from agents.room.approvals import Approvals, Use
 from agents.room.connection import Arg, Link
+from agents.room.going import Going, Stopwatch, require_held
 from agents.room.keys import Keys
 from agents.room.room import Retention
 from agents.room.shelf import milliseconds, stale
@@ -22,6 +23,7 @@ class RedisEffects:
         self._keys = keys
         self._approvals = approvals
         self._retention = retention
+        self._going = Going(link, keys)
 
     async def begin(
         self, claim: Claim, intent: JournalEntry, approval: str | None, digest: str, lease: Lease | None
@@ -47,15 +49,19 @@ class RedisEffects:
                 lease.token if lease else "",
                 *(lease.names if lease else ()),
             ]
+            watch = Stopwatch()
             status, *detail = await self._link.script("begin", keys, args)
-            if status != b"changed":
+            if status == b"paused":
+                await self._going.wait(claim)
+            elif status != b"changed":
                 break
         if status == b"stale":
             raise stale(int(detail[0]), claim.epoch)
-        if status == b"lost":
-            raise LeaseLost(f"turn {claim.turn} of {claim.role} was taken over or closed")
+        require_held(status, claim)
         if status == b"expired":
             raise ran_out(detail[0].decode())
+        if not watch.prompt:
+            await self._going.wait(claim)
         return id
 
     async def end(self, effect: str, state: EffectState) -> None:

@@ -8,7 +8,8 @@ from agents.domain.effect import EffectRecord, EffectState, Lease
 from agents.domain.errors import StaleEpoch
 from agents.domain.message import USER, Kind, Message, new_id
 from agents.domain.mission import Control, Mission, Request, RoomState
-from agents.domain.turn import Claim, Delivery, JournalEntry, Outcome
+from agents.domain.ports import ControlBoard, Inbox, Journal, Room
+from agents.domain.turn import Claim, Delivery, EntryKind, JournalEntry, Outcome
 from agents.room.approvals import Approvals
 from agents.room.feed import position
 from agents.room.findings import Findings
@@ -18,9 +19,11 @@ from agents.room.in_memory_governor import InMemoryGovernor
 from agents.room.in_memory_store import Store, Turn
 from agents.room.inbox import MOST_PER_TURN
 from agents.room.journal import STATE_AFTER
+from agents.room.keyring import Keyring
 from agents.room.keys import Keys
-from agents.room.seal import Unsealed
+from agents.room.sealed import SealedControl, SealedInbox, SealedJournal, SealedRoom
 from agents.room.shelf import ShelfInMemory
+from agents.room.signatures import Signatures
 from agents.room.wire import SAID, acts, delivered_to, encoded, sendable
 
 
@@ -84,13 +87,16 @@ class _Inbox:
 
     async def claim(self) -> Claim | None:
         """See the port."""
+        if self._store.paused:
+            return None
         self._drop_stale()
         turn = self._held() or self._orphan() or self._opened()
         if turn is None:
             return None
         if (turn.consumer, turn.life) != (self._consumer, self._life):
             turn.consumer, turn.life = self._consumer, self._life
-            turn.fence, turn.attempt = turn.fence + 1, turn.attempt + 1
+            turn.fence, turn.attempt = turn.fence + 1, turn.attempt + (not turn.released)
+            turn.released = False
         turn.till = self._store.clock() + self._lease
         deliveries = tuple(Delivery(message.seq, message) for message in turn.entries)
         return Claim(
@@ -107,6 +113,11 @@ class _Inbox:
     async def renew(self, claim: Claim) -> None:
         """See the port."""
         self._store.held(claim).till = self._store.clock() + self._lease
+
+    async def release(self, claim: Claim) -> None:
+        """See the port."""
+        turn = self._store.held(claim)
+        turn.till, turn.released = 0.0, True
 
     async def pending(self) -> int:
         """See the port."""
@@ -153,13 +164,15 @@ class _Journal:
         """See the port."""
         for event in events:
             encoded(event)
-        if claim.epoch != self._store.control.epoch:
-            raise StaleEpoch(f"turn {claim.turn} of {claim.role}: stopped or cleared meanwhile")
+        self._store.going(claim)
+        if any(entry.kind is EntryKind.INTENT for entry in entries):
+            await self._store.go_on(claim)
         self._store.held(claim).journal.extend(entries)
         for event in events:
             self._store.append(event)
         mission = self._store.mission
         self._store.mission = replace(mission, acts=mission.acts + acts(entries))
+        await self._store.go_on(claim)
 
     async def commit(self, claim: Claim, outcome: Outcome, replies: Sequence[Message] = ()) -> list[Message]:
         """See the port."""
@@ -183,6 +196,8 @@ class _Journal:
         self, claim: Claim, intent: JournalEntry, *, approval: str | None, digest: str, lease: Lease | None = None
     ) -> str:
         """See the port."""
+        if self._store.paused:
+            await self._store.go_on(claim)
         return await self._effects.begin(claim, intent, approval, digest, lease)
 
     async def end_effect(self, effect: str, state: EffectState) -> None:
@@ -204,28 +219,46 @@ class _Journal:
 class InMemoryRoom:
     """The `OpenRoom` port in memory. `reopened()` is what another process would get."""
 
-    def __init__(self, name: str = "room", *, lease: float = 15.0, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "room",
+        *,
+        lease: float = 15.0,
+        store: Store | None = None,
+        keyring: Keyring | None = None,
+    ) -> None:
         self._name = Keys(name).channel
         self._lease = lease
         self._store = store or Store()
         self._life = new_id()
-        self.room = _Room(self._store, name)
-        self.control = ControlInMemory(self._store)
+        self._keyring = keyring
+        self.signatures = Signatures(name, keyring)
+        room = _Room(self._store, name)
         self.mission = MissionInMemory(self._store)
         self.presence = PresenceInMemory(self._store)
         shelf = ShelfInMemory(self._store, self._store.approvals)
-        self.approvals = Approvals(shelf, name, self.room.follow, Unsealed())
-        self.findings = Findings(ShelfInMemory(self._store, self._store.findings))
+        self.approvals = Approvals(shelf, name, room.follow, self.signatures)
+        self.findings = Findings(ShelfInMemory(self._store, self._store.findings), self.signatures)
         self.leases = LeasesInMemory(self._store)
-        self.journal = _Journal(self._store, EffectsInMemory(self._store, self.approvals, shelf))
+        self._journal = _Journal(self._store, EffectsInMemory(self._store, self.approvals, shelf))
+        self.room: Room = room
+        self.control: ControlBoard = ControlInMemory(self._store)
+        self.journal: Journal = self._journal
+        if keyring is not None:
+            self.room = SealedRoom(room, self.signatures)
+            self.control = SealedControl(self.control, self.signatures)
+            self.journal = SealedJournal(self._journal, self.signatures)
 
-    def reopened(self, lease: float | None = None) -> "InMemoryRoom":
+    def reopened(self, lease: float | None = None, keyring: Keyring | None = None) -> "InMemoryRoom":
         """The same room, opened once more, as another process would."""
-        return InMemoryRoom(self._name, lease=lease or self._lease, store=self._store)
+        return InMemoryRoom(
+            self._name, lease=lease or self._lease, store=self._store, keyring=keyring or self._keyring
+        )
 
-    def inbox(self, role: str, consumer: str) -> _Inbox:
+    def inbox(self, role: str, consumer: str) -> Inbox:
         """The inbox of `role` as `consumer` sees it."""
-        return _Inbox(self._store, role, consumer, self._life, self._lease)
+        inbox = _Inbox(self._store, role, consumer, self._life, self._lease)
+        return inbox if self._keyring is None else SealedInbox(inbox, self._journal, role, self.signatures)
 
     def governor(self, budget: Budget | None = None) -> InMemoryGovernor:
         """The room's governor."""

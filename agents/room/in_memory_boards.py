@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from agents.domain.message import Message
+from agents.domain.message import Message, new_id
 from agents.domain.mission import Check, Control, HostedApp, Mission, Presence, Probe, RoomState, Verdict, check_id
-from agents.room.control import REASON_CHARS
+from agents.room.control import GONE, REASON_CHARS
 from agents.room.in_memory_store import Store
 from agents.room.mission import MOST_CHECKS, too_many, unknown_check
 from agents.room.wire import encoded
@@ -19,7 +19,7 @@ class ControlInMemory:
 
     async def read(self) -> Control:
         """The epoch and state now."""
-        return self._store.control
+        return self._store.control_now()
 
     async def set_state(self, state: RoomState, reason: str = "") -> None:
         """See the port."""
@@ -30,7 +30,43 @@ class ControlInMemory:
         encoded(message)
         if message.id not in self._store.places:
             self._raise_epoch(message)
-        return self._store.control
+        return self._store.control_now()
+
+    async def stop_role(self, role: str, message: Message) -> int:
+        """See the port."""
+        encoded(message)
+        store = self._store
+        if message.id not in store.places:
+            turns = [turn for turn in store.turns.values() if turn.role == role]
+            for turn in turns:
+                store.close(turn)
+            store.inboxes.pop(role, None)
+            store.stopped[store.append(message).id] = len(turns)
+        return store.stopped[message.id]
+
+    async def pause(self, message: Message) -> Control:
+        """See the port."""
+        return self._hold(message, message.content[:REASON_CHARS] or "paused")
+
+    async def resume(self, message: Message) -> Control:
+        """See the port."""
+        return self._hold(message, "")
+
+    def _hold(self, message: Message, why: str) -> Control:
+        encoded(message)
+        if message.id not in self._store.places:
+            self._store.paused = why
+            self._store.append(message)
+        return self._store.control_now()
+
+    async def found(self, known: Control | None = None) -> Control:
+        """See the port."""
+        store = self._store
+        if not store.born:
+            store.born = new_id()
+            if known and not store.asked:
+                store.control = Control(known.epoch + 1, RoomState.STOPPED, GONE)
+        return store.control_now()
 
     async def clear(self, message: Message) -> Control:
         """See the port."""
@@ -44,11 +80,12 @@ class ControlInMemory:
             store.approvals.clear()
             store.findings.clear()
             self._raise_epoch(message)
-        return store.control
+        return store.control_now()
 
     def _raise_epoch(self, message: Message) -> None:
         epoch = self._store.control.epoch + 1
         self._store.control = Control(epoch, RoomState.STOPPED, message.content[:REASON_CHARS])
+        self._store.paused = ""
         self._store.append(message)
 
 

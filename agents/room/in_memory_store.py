@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents.domain.effect import EffectRecord, Lease
-from agents.domain.errors import LeaseLost
+from agents.domain.errors import LeaseLost, StaleEpoch
 from agents.domain.message import Message
-from agents.domain.mission import Control, HostedApp, Mission, Presence
+from agents.domain.mission import Control, HostedApp, Mission, Presence, RoomState
 from agents.domain.turn import Claim, JournalEntry
 from agents.room.in_memory_governor import Ledger
+
+_POLL = 0.01  # seconds between looks at a paused room
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Turn:
     entries: list[Message]
     fence: int = 1
     attempt: int = 1
+    released: bool = False
     journal: list[JournalEntry] = field(default_factory=list)
 
 
@@ -35,11 +38,14 @@ class Store:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.control = Control()
+        self.paused = ""
+        self.born = ""
         self.log: list[Message] = []
         self.places: dict[str, Message] = {}
         self.inboxes: dict[str, dict[str, Message]] = {}
         self.turns: dict[str, Turn] = {}
         self.closed: dict[tuple[str, str, int], list[Message]] = {}
+        self.stopped: dict[str, int] = {}
         self.mission = Mission()
         self.asked = ""
         self.beats: dict[str, tuple[float, Presence]] = {}
@@ -68,6 +74,24 @@ class Store:
         self.news.set()
         self.news = asyncio.Event()
         return placed
+
+    def control_now(self) -> Control:
+        """What a reader is told: a pause lies over the state."""
+        control = replace(self.control, born=self.born, now=self.clock())
+        return replace(control, state=RoomState.PAUSED, reason=self.paused) if self.paused else control
+
+    def going(self, claim: Claim) -> Turn:
+        """The open turn of `claim` if nothing was stopped since. Raise StaleEpoch or LeaseLost."""
+        if claim.epoch != self.control.epoch:
+            raise StaleEpoch(f"turn {claim.turn} of {claim.role}: stopped or cleared meanwhile")
+        return self.held(claim)
+
+    async def go_on(self, claim: Claim) -> None:
+        """Return once the room isn't paused and the turn is ours. Raise StaleEpoch or LeaseLost."""
+        self.going(claim)
+        while self.paused:
+            await asyncio.sleep(_POLL)
+            self.going(claim)
 
     def held(self, claim: Claim) -> Turn:
         """The open turn of `claim`. Raise LeaseLost."""

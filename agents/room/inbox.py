@@ -45,6 +45,13 @@ class RedisInbox:
         if status == b"lost":
             raise LeaseLost(f"turn {claim.turn} of {claim.role} was taken over or closed")
 
+    async def release(self, claim: Claim) -> None:
+        """See the port."""
+        args: list[Arg] = [claim.turn, claim.consumer, claim.fence]
+        status, *_ = await self._link.script("release", self._keys.common, args)
+        if status == b"lost":
+            raise LeaseLost(f"turn {claim.turn} of {claim.role} was taken over or closed")
+
     async def pending(self) -> int:
         """See the port."""
         _, waiting = await self._link.script("pending", self._inbox_keys(), [self._role])

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from agents.domain.effect import EffectRecord, EffectState, Lease
-from agents.domain.errors import LeaseLost, StaleEpoch
 from agents.domain.message import Message, new_id
 from agents.domain.mission import RoomState
-from agents.domain.turn import Claim, JournalEntry, Outcome, StopReason
+from agents.domain.turn import Claim, EntryKind, JournalEntry, Outcome, StopReason
 from agents.room.connection import Arg, Link
 from agents.room.effects import RedisEffects
+from agents.room.going import Going, Stopwatch, holder, require_going, require_held
 from agents.room.keys import Keys
 from agents.room.room import Retention
 from agents.room.wire import acts, delivered_to, encoded, entry_to_text, outcome_to_text, placed, said_flag
@@ -27,32 +27,41 @@ class RedisJournal:
         self._link = link
         self._keys = keys
         self._retention = retention
+        self._going = Going(link, keys)
         self._effects = effects
 
     async def record(self, claim: Claim, entries: Sequence[JournalEntry], events: Sequence[Message] = ()) -> None:
         """See the port."""
+        starts = any(entry.kind is EntryKind.INTENT for entry in entries)
         args: list[Arg] = [
-            *_holder(claim),
+            *holder(claim),
             new_id(),  # the token of this call: sent again after a lost answer, it writes once
             self._keys.channel,
             self._retention.log,
             acts(entries),
+            "1" if starts else "",
             len(entries),
             *map(entry_to_text, entries),
         ]
         for event in events:
             args += [said_flag(event), encoded(event)]
-        status, *_ = await self._link.script("record", [*self._keys.common, self._keys.journal(claim.turn)], args)
-        if status == b"stale":
-            raise StaleEpoch(f"turn {claim.turn} of {claim.role}: stopped or cleared meanwhile")
-        _require_held(status, claim)
+        keys = [*self._keys.common, self._keys.journal(claim.turn)]
+        while True:
+            watch = Stopwatch()
+            status, *_ = await self._link.script("record", keys, args)
+            require_going(status, claim)
+            if status == b"ok" and (watch.prompt or not starts):
+                return
+            await self._going.wait(claim)
+            if status != b"paused":
+                return
 
     async def commit(self, claim: Claim, outcome: Outcome, replies: Sequence[Message] = ()) -> list[Message]:
         """See the port."""
         state = STATE_AFTER.get(outcome.reason)
         keys = [*self._keys.common, self._keys.journal(claim.turn), self._keys.inbox(claim.role)]
         args: list[Arg] = [
-            *_holder(claim),
+            *holder(claim),
             self._keys.channel,
             self._retention.log,
             state.value if state else "",
@@ -69,7 +78,7 @@ class RedisJournal:
                     keys.append(inbox)
                 args += [keys.index(inbox) + 1, role]
         status, *answer = await self._link.script("commit", keys, args)
-        _require_held(status, claim)
+        require_held(status, claim)
         places = answer[0].split(b",") if answer[0] else []
         return [placed(reply, place) for reply, place in zip(replies, places, strict=False)]
 
@@ -86,12 +95,3 @@ class RedisJournal:
     async def effects(self) -> list[EffectRecord]:
         """See the port."""
         return await self._effects.all()
-
-
-def _holder(claim: Claim) -> tuple[str, str, int, int]:
-    return claim.turn, claim.consumer, claim.fence, claim.epoch
-
-
-def _require_held(status: bytes, claim: Claim) -> None:
-    if status == b"lost":
-        raise LeaseLost(f"turn {claim.turn} of {claim.role} was taken over or closed")

@@ -35,6 +35,12 @@ class World:
         self._stack.push_async_callback(opened.aclose)
         return opened
 
+    async def flush(self) -> None:
+        """Lose all data, as FLUSHALL does."""
+        assert self.url
+        with redis.Redis.from_url(self.url, protocol=2) as client:
+            client.flushall()
+
     async def close(self) -> None:
         """Close what was opened; fail if keys outside the room's tag were written."""
         await self._stack.aclose()

@@ -4,6 +4,7 @@
 if answered(ARGV[5]) then return {'ok'} end
 if current_epoch() ~= tonumber(ARGV[4]) then return {'stale', current_epoch()} end
 if not held_turn(ARGV[1], ARGV[2], ARGV[3]) then return {'lost'} end
+if paused() then return {'paused'} end
 local now = clock_ms()
 if ARGV[10] ~= '' and (now >= tonumber(ARGV[13]) or redis.call('HGET', KEYS[10], ARGV[10]) ~= ARGV[11]) then
   return {'changed'}

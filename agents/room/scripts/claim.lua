@@ -3,6 +3,7 @@
 local inbox, role, consumer, life = KEYS[9], ARGV[1], ARGV[2], ARGV[3]
 local lease, new_id, most = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local epoch, now = current_epoch(), clock_ms()
+if paused() then return {'none'} end
 
 local function held_deliveries(entries)
   local out = {}
@@ -20,7 +21,8 @@ end
 -- The turn becomes ours, or stays ours: only then nothing rises, so a repeated claim gets the same answer.
 local function take(id, turn)
   if turn.consumer ~= consumer or turn.life ~= life then
-    turn.fence, turn.attempt = turn.fence + 1, turn.attempt + 1
+    turn.fence = turn.fence + 1
+    if turn.released then turn.released = nil else turn.attempt = turn.attempt + 1 end
     if turn.consumer ~= consumer then
       for _, entry in ipairs(turn.entries) do redis.call('XCLAIM', inbox, role, consumer, 0, entry) end
     end

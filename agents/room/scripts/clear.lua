@@ -16,8 +16,8 @@ if not known then
   redis.call('XTRIM', said, 'MAXLEN', 0)
   for i = 9, #KEYS do redis.call('DEL', KEYS[i]) end
   redis.call('DEL', turns, mission, roles)
-  redis.call('HDEL', control, 'asked')
+  redis.call('HDEL', control, 'asked', 'paused')
   known = append(ARGV[1], epoch, ARGV[3], ARGV[4]) .. ' ' .. epoch
   remember(ARGV[2], known)
 end
-return {'ok', current_epoch(), redis.call('HGET', control, 'state'), redis.call('HGET', control, 'reason')}
+return control_now()

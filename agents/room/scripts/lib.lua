@@ -13,6 +13,16 @@ local function clock_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- A pause lies over the state, which goes on changing beneath it.
+local function paused()
+  return redis.call('HEXISTS', control, 'paused') == 1
+end
+
+local function control_now()
+  local fields = redis.call('HMGET', control, 'epoch', 'state', 'reason', 'paused', 'born')
+  return {'ok', fields[1] or '0', fields[2] or 'idle', fields[3] or '', fields[4] or false, fields[5] or '', clock_ms()}
+end
+
 -- What a repeated id was answered the first time, or false.
 local function answered(id)
   return redis.call('HGET', ids, id) or redis.call('HGET', old_ids, id)
