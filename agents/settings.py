@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         "auto",
         description="auto: bubblewrap, or no commands where it cannot run. container: a container is the boundary.",
     )
+    ssh_key_dir: Path | None = Field(
+        None, description="Directory of the private keys config/hosts.yaml may name. Empty: .minilab/keys."
+    )
+    kubeconfig_path: Path | None = Field(
+        None, description="Kubeconfig of the cluster run_kubectl may use. Empty: none."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the program's log.")
 
     @property

@@ -1,26 +1,33 @@
 """Puts the executors and the tools together: the second half of the composition root."""
 
+import asyncio
+
 from agents.domain.message import SYSTEM, Kind, Message
 from agents.domain.mission import AnsibleProbe, CommandProbe, FileProbe, TerraformProbe, Verdict
 from agents.domain.ports import OpenRoom, Redactor
 from agents.executors import probes
 from agents.executors.ansible import Ansible
 from agents.executors.hosting import Hosting
+from agents.executors.hosts import Hosts, KeyRing
+from agents.executors.kubectl import Kubectl
 from agents.executors.lint import Lint
 from agents.executors.output import Spool
 from agents.executors.process import Processes
 from agents.executors.sandbox import Sandbox
 from agents.executors.search import Search
+from agents.executors.ssh import Ssh
 from agents.executors.terraform import Terraform
 from agents.executors.versions import Versions
+from agents.executors.web import Web
 from agents.executors.workspace import Workspace
 from agents.runtime.control import Halted
 from agents.runtime.verifier import MissionVerifier, Prober
 from agents.settings import Settings
-from agents.tools import ansible, apps, checks, env, files, shell, team, terraform
+from agents.tools import ansible, apps, checks, env, files, kubectl, shell, ssh, team, terraform, web
 from agents.tools.registry import Registry
 
 READ_ONLY_SHELLS = ("Security", "QA")
+STREAM_CHARS = 3500  # what is shown of each stream of a remote command: two fit under the gate's cap
 PLAN_BYTES = 32 << 20  # `terraform show -json` of a large module
 
 
@@ -54,6 +61,15 @@ class Toolbox:
         versions = Versions(self.processes, iac, empty_home, ("infra", "config"))
         lint = Lint(self.workspace, self.processes, empty_home, modules=self.terraform)
         search = Search(self.workspace, self.processes, empty_home)
+        self.ssh = self._ssh(settings)
+        kubectl_runner = Kubectl(
+            self.processes, self.workspace, empty_home, settings.kubeconfig_path, variables=variables
+        )
+        streams = Spool(home / "tmp", STREAM_CHARS)
+
+        def shorten(text: str, name: str) -> str:
+            return streams.cap(redactor.text(text), name)
+
         self.registry = Registry(
             [
                 *files.tools(self.workspace, versions, search, lint, redactor),
@@ -62,15 +78,26 @@ class Toolbox:
                 *apps.tools(self.hosting),
                 *ansible.tools(self.ansible),
                 *terraform.tools(self.terraform, keep),
+                *ssh.tools(self.ssh, self.workspace, versions, shorten),
+                *kubectl.tools(kubectl_runner),
+                *web.tools(Web()),
                 *checks.tools(opened.mission, self.verifier),
                 *team.tools(self.finish_line, team.Questions(opened.mission)),
             ]
         )
 
     async def halt(self) -> Halted:
-        """End every process tree and hosted app."""
+        """End every process tree, here and on hosts, and every hosted app."""
         served = await self.hosting.stop_all()  # first: an app that is killed under it would be reported as crashed
-        return Halted(await self.processes.stop_all() + await self._large.stop_all(), served)
+        ended = await asyncio.gather(self.processes.stop_all(), self._large.stop_all(), self.ssh.stop_all())
+        return Halted(sum(ended), served)
+
+    def _ssh(self, settings: Settings) -> Ssh:
+        """SSH with the keys the User has set aside. Raise SettingsError where agents could write those."""
+        keys = settings.ssh_key_dir or settings.state_dir / "keys"
+        keys.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
+        ring = KeyRing([keys], workspace=self.workspace)
+        return Ssh(Hosts(self.workspace, ring, settings.state_dir / "known_hosts"), settings.state_dir)
 
     def _probers(self) -> dict[str, Prober]:
         """How each kind of probe is run."""
