@@ -97,7 +97,11 @@ class Spawner:
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), _CONTROL),
         ]
         with theirs:
-            os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
+            try:
+                os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
+            except OSError:
+                ours.close()
+                raise
         self._control = ours
         self._hang_up = weakref.finalize(self, ours.close)
         return ours

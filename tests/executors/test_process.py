@@ -256,6 +256,20 @@ async def test_a_supervisor_that_died_is_replaced(processes: Processes) -> None:
     async with asyncio.timeout(10):
         while supervisor.is_running() and supervisor.status() != psutil.STATUS_ZOMBIE:
             await asyncio.sleep(0.01)
+    # the guardian that waited takes one more call, a new supervisor the next
+    for _ in range(3):
+        assert (await run(processes, "echo", "on")).stdout == "on\n"
+
+
+async def test_where_no_supervisor_starts_the_error_names_the_program(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/no/such/python")
+        with pytest.raises(ToolError, match="true can't be started: No such file"):
+            await run(processes, "true")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert (await run(processes, "true")).exit_code == 0
 
 
