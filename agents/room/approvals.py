@@ -10,9 +10,9 @@ from typing import Any
 from agents.domain.approval import Approval, Decision, State, consumed, decided, state_of
 from agents.domain.errors import ApprovalUnusable, BadInput, RoomUnavailable, StaleEpoch
 from agents.domain.message import USER, Kind, Message
-from agents.room.seal import Seal, is_genuine, signed_decision, signed_request, without_forgeries
 from agents.room.shelf import Change, Shelf, Sight, stale
-from agents.room.wire import dumped
+from agents.room.signatures import Signatures
+from agents.room.wire import dumped, sendable
 
 POLL = 2.0  # seconds: a safety net, decisions are heard on the channel
 KEPT = 7 * 24 * 3600.0  # seconds after its time that an approval can still be looked at
@@ -31,18 +31,19 @@ class Use:
 class Approvals:
     """The `ApprovalBoard` port. Fields: `a:<id>` the approval, `c:` its card, `d:` the digest's id, `s:` seen by."""
 
-    def __init__(self, shelf: Shelf, room: str, follow: Follow, seal: Seal) -> None:
+    def __init__(self, shelf: Shelf, room: str, follow: Follow, signatures: Signatures) -> None:
         self._shelf = shelf
         self._room = room
         self._follow = follow
-        self._seal = seal
+        self._signatures = signatures
 
     async def request(self, approval: Approval, card: Mapping[str, Any], event: Message) -> Approval:
         """See the port."""
         if approval.room != self._room:
             raise BadInput(f"an approval of room {approval.room} can't be asked for in {self._room}")
         card_text = dumped(card)
-        approval = signed_request(self._seal, approval, json.loads(card_text))
+        approval = self._signatures.request(approval, json.loads(card_text))
+        event = self._signatures.signed(sendable(event))
         by_digest = f"d:{approval.requester} {approval.digest}"
         to = sorted(approval.needed - {USER})
         while True:
@@ -66,10 +67,11 @@ class Approvals:
     async def decide(self, id: str, decision: Decision, event: Message) -> Approval:
         """See the port."""
         whole = (await self.find(id))[0].id
-        decision = signed_decision(self._seal, whole, decision)
+        decision = self._signatures.decision(whole, decision)
+        event = self._signatures.signed(sendable(event))
         while True:
             sight, approval, text = await self._current(whole)
-            genuine = without_forgeries(self._seal, approval)
+            genuine = self._signatures.without_forgeries(approval)
             # the rules look at the server's clock; what was signed stays as it is
             now = decided(genuine, replace(decision, at=sight.now), sight.epoch)
             new = replace(now, decisions=(*genuine.decisions, decision))
@@ -113,7 +115,7 @@ class Approvals:
             while True:
                 news.clear()
                 sight, now, _ = await self._current(approval.id)
-                now = without_forgeries(self._seal, now)
+                now = self._signatures.without_forgeries(now)
                 if sight.epoch != approval.epoch:
                     raise StaleEpoch(f"{approval.id}: stopped or cleared while it waited for a decision")
                 left = until - loop.time()
@@ -174,9 +176,9 @@ class Approvals:
         if text is None or card_text is None:
             return None
         approval, card = _approval(text), json.loads(card_text)
-        if approval.id != id or not is_genuine(self._seal, approval, card):
+        if approval.id != id or not self._signatures.is_genuine(approval, card):
             return None
-        return without_forgeries(self._seal, approval), card
+        return self._signatures.without_forgeries(approval), card
 
     def _pending(self, sight: Sight) -> list[tuple[Approval, Mapping[str, Any]]]:
         every = (self._parsed(name[2:], sight) for name in sight.texts if name.startswith("a:"))

@@ -9,7 +9,8 @@ from agents.domain.errors import BadInput
 from agents.domain.finding import Finding, FindingStatus, Severity, fingerprint, moved, raised
 from agents.domain.message import Message
 from agents.room.shelf import Change, Shelf
-from agents.room.wire import delivered_to, dumped
+from agents.room.signatures import Signatures
+from agents.room.wire import delivered_to, dumped, sendable
 
 Announce = Callable[[Finding], Message]
 
@@ -17,8 +18,9 @@ Announce = Callable[[Finding], Message]
 class Findings:
     """The `FindingBoard` port: a field per fingerprint."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, signatures: Signatures) -> None:
         self._shelf = shelf
+        self._signatures = signatures
 
     async def raise_(
         self,
@@ -64,7 +66,7 @@ class Findings:
         return sorted(found, key=lambda finding: (-finding.severity, finding.id))
 
     async def _put(self, old: str, finding: Finding, announce: Announce | None) -> bool:
-        event = announce(finding) if announce else None
+        event = self._signatures.signed(sendable(announce(finding))) if announce else None
         change = Change(finding.fingerprint, old, _text(finding))
         return await self._shelf.swap([change], event, to=delivered_to(event) if event else ())
 

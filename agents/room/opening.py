@@ -5,6 +5,7 @@ import re
 from agents.domain.budget import Budget
 from agents.domain.errors import SettingsError
 from agents.domain.message import new_id
+from agents.domain.ports import ControlBoard, Inbox, Journal, Room
 from agents.room.approvals import Approvals
 from agents.room.connection import Link
 from agents.room.control import RedisControl
@@ -14,13 +15,15 @@ from agents.room.findings import Findings
 from agents.room.governor import RedisGovernor
 from agents.room.inbox import RedisInbox
 from agents.room.journal import RedisJournal
+from agents.room.keyring import Keyring
 from agents.room.keys import Keys
 from agents.room.leases import RedisLeases
 from agents.room.mission import RedisMission
 from agents.room.presence import RedisPresence
 from agents.room.room import RedisRoom, Retention
-from agents.room.seal import Unsealed
+from agents.room.sealed import SealedControl, SealedInbox, SealedJournal, SealedRoom
 from agents.room.shelf import RedisShelf
+from agents.room.signatures import Signatures
 
 OLDEST = (6, 2)
 
@@ -28,24 +31,35 @@ OLDEST = (6, 2)
 class RedisOpenRoom:
     """The `OpenRoom` port on Redis: its parts share one link."""
 
-    def __init__(self, link: Link, keys: Keys, lease: float, retention: Retention) -> None:
+    def __init__(
+        self, link: Link, keys: Keys, lease: float, retention: Retention, keyring: Keyring | None = None
+    ) -> None:
         self._link = link
         self._keys = keys
         self._lease = lease
         self._life = new_id()
-        self.room = RedisRoom(link, keys, retention)
-        self.control = RedisControl(link, keys, retention)
+        self.signatures = Signatures(keys.channel, keyring)
+        room = RedisRoom(link, keys, retention)
         self.mission = RedisMission(link, keys)
         self.presence = RedisPresence(link, keys)
         approvals = RedisShelf(link, keys, keys.approvals, retention)
-        self.approvals = Approvals(approvals, keys.channel, self.room.follow, Unsealed())
-        self.findings = Findings(RedisShelf(link, keys, keys.findings, retention))
+        self.approvals = Approvals(approvals, keys.channel, room.follow, self.signatures)
+        self.findings = Findings(RedisShelf(link, keys, keys.findings, retention), self.signatures)
         self.leases = RedisLeases(link, keys)
-        self.journal = RedisJournal(link, keys, retention, RedisEffects(link, keys, self.approvals, retention))
+        self._journal = RedisJournal(link, keys, retention, RedisEffects(link, keys, self.approvals, retention))
+        self._sealed = keyring is not None
+        self.room: Room = room
+        self.control: ControlBoard = RedisControl(link, keys, retention)
+        self.journal: Journal = self._journal
+        if self._sealed:
+            self.room = SealedRoom(room, self.signatures)
+            self.control = SealedControl(self.control, self.signatures)
+            self.journal = SealedJournal(self._journal, self.signatures)
 
-    def inbox(self, role: str, consumer: str) -> RedisInbox:
+    def inbox(self, role: str, consumer: str) -> Inbox:
         """The inbox of `role` as `consumer` sees it."""
-        return RedisInbox(self._link, self._keys, self.journal, role, consumer, self._life, self._lease)
+        inbox = RedisInbox(self._link, self._keys, self._journal, role, consumer, self._life, self._lease)
+        return SealedInbox(inbox, self._journal, role, self.signatures) if self._sealed else inbox
 
     def governor(self, budget: Budget | None = None) -> RedisGovernor:
         """The room's governor."""
@@ -61,13 +75,20 @@ class RedisOpenRoom:
 
 
 async def open_room(
-    url: str, name: str, *, patience: float | None = None, lease: float = 15.0, retention: Retention | None = None
+    url: str,
+    name: str,
+    *,
+    patience: float | None = None,
+    lease: float = 15.0,
+    retention: Retention | None = None,
+    keyring: Keyring | None = None,
 ) -> RedisOpenRoom:
     """Open the room `name` on the Redis at `url` (redis://, rediss:// or unix://).
 
     Every call waits an outage out: `patience` seconds and then raises RoomUnavailable, or for ever (None).
-    `lease`: seconds a silent worker keeps its turn. Raise BadInput for a name or URL that can't be, SettingsError
-    for a server older than 6.2.
+    `lease`: seconds a silent worker keeps its turn. With a `keyring` all is signed and nothing unsigned believed;
+    without, the room is good for facts that nobody signs (presence, state), and for tests. Raise BadInput for a name
+    or URL that can't be, SettingsError for a server older than 6.2.
     """
     keys = Keys(name)
     link = Link(url, patience)
@@ -76,7 +97,7 @@ async def open_room(
     except BaseException:
         await link.aclose()
         raise
-    return RedisOpenRoom(link, keys, lease, retention or Retention())
+    return RedisOpenRoom(link, keys, lease, retention or Retention(), keyring)
 
 
 def require_recent(version: str, url: str) -> None:

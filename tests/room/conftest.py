@@ -12,6 +12,7 @@ from agents.domain.ports import OpenRoom
 from agents.room import embedded, open_room
 from agents.room.embedded import EmbeddedServer
 from agents.room.in_memory import InMemoryRoom
+from agents.room.keyring import Keyring
 from tests.support.redis_server import RedisServer, running
 
 
@@ -24,14 +25,14 @@ class World:
         self._memory: InMemoryRoom | None = None
         self._stack = AsyncExitStack()
 
-    async def open(self, lease: float = 15.0) -> OpenRoom:
+    async def open(self, lease: float = 15.0, keyring: Keyring | None = None) -> OpenRoom:
         """The room, opened."""
         opened: OpenRoom
         if self.url is None:
-            self._memory = self._memory.reopened(lease) if self._memory else InMemoryRoom(self.name, lease=lease)
-            opened = self._memory
+            self._memory = self._memory or InMemoryRoom(self.name)
+            opened = self._memory.reopened(lease, keyring)
         else:
-            opened = await open_room(self.url, self.name, patience=5, lease=lease)
+            opened = await open_room(self.url, self.name, patience=5, lease=lease, keyring=keyring)
         self._stack.push_async_callback(opened.aclose)
         return opened
 
