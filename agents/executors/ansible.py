@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from agents.domain.errors import InvalidArguments, ToolError, ToolTimeout
+from agents.domain.errors import InvalidArguments, PathEscape, ToolError, ToolTimeout
 from agents.domain.mission import Verdict
 from agents.executors import check_hazards, play_summary
 from agents.executors.play_summary import PlayReport
@@ -29,9 +29,11 @@ SOCKET_FOLDER_CHARS = 75  # a Unix socket's path has 107 at most, and ssh adds t
 EVENT_BYTES = 64 << 20  # events read of one run; beyond it only the last ones
 LAST_EVENTS = 20
 EXAMINED_FILES = 400
-EXAMINED_BYTES = 2 << 20
+EXAMINED_BYTES = 512 << 10
 _LOCAL = ("localhost", "localhost,", "127.0.0.1", "127.0.0.1,")
 _LIMIT = re.compile(r"[A-Za-z0-9_.*!\[][A-Za-z0-9_.*!&:,\[\]-]*")
+# a host that may be this machine: by name, by connection, by delegation, or by a template that may say so
+_THIS_MACHINE = re.compile(r"localhost|127\.|::1|\blocal\b|local_action|(?:hosts|connection|delegate_to)\W{1,9}\{\{")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  a tmpfs: what lies there never reaches a disk
 _JOB = Path(__file__).with_name("ansible_job.py")
 
@@ -119,7 +121,8 @@ class Ansible:
         finally:
             # the run's whole tree has ended by now, ssh masters and asynchronous tasks too: nothing writes here
             shutil.rmtree(private, ignore_errors=True)
-        report = play_summary.report(events, check=job.check, paths=self._shown_paths(private))
+        shown = None if not job.check or not self._may_touch_this_machine(job) else self._is_ours
+        report = play_summary.report(events, check=job.check, paths=self._shown_paths(private), may_show=shown)
         if done.timed_out:
             raise ToolTimeout(f"the run of {job.playbook} was killed after {timeout:g} s.\n{report.text()}")
         if not events:
@@ -129,14 +132,19 @@ class Ansible:
     def hazards(self, job: Job) -> tuple[str, ...]:
         """What of the job would act even in a check run; empty: nothing would. Raise what `run` raises."""
         self._paths(job)
-        files = dict(self._examined(str(PurePosixPath(self._workspace.shown(job.playbook)).parent)))
-        if not _is_local(job.inventory):
-            inventory = PurePosixPath(self._workspace.shown(str(job.inventory)))
-            # group_vars and host_vars beside the inventory are read too
-            files |= dict(self._examined(str(inventory.parent if len(inventory.parts) > 1 else inventory)))
+        files = self._texts(job)
         if (size := sum(map(len, files.values()))) > EXAMINED_BYTES or len(files) > EXAMINED_FILES:
             return (f"{len(files)} files with {size:,} characters beside it are too much to examine",)
         return check_hazards.hazards(files, job.extra_vars)
+
+    def _texts(self, job: Job) -> dict[str, str]:
+        """Path → text of all that Ansible may load for a job."""
+        files = dict(self._examined(str(PurePosixPath(self._workspace.shown(job.playbook)).parent)))
+        if not is_local(job.inventory):
+            inventory = PurePosixPath(self._workspace.shown(str(job.inventory)))
+            # group_vars and host_vars beside the inventory are read too
+            files |= dict(self._examined(str(inventory.parent if len(inventory.parts) > 1 else inventory)))
+        return files
 
     async def check(
         self, playbook: str, inventory: str | None = None, *, timeout: float = 120
@@ -145,7 +153,7 @@ class Ansible:
         job = Job(playbook, inventory, check=True)
         try:
             if found := await asyncio.to_thread(self.hazards, job):
-                return Verdict.UNKNOWN, "a check run of it would act: " + "; ".join(
+                return Verdict.UNKNOWN, "a check run of it may do more than predict: " + "; ".join(
                     found[: check_hazards.SHOWN_HAZARDS]
                 )
             return verdict(await self.run(job, timeout=timeout))
@@ -165,7 +173,7 @@ class Ansible:
         playbook = self._workspace.host_path(job.playbook)
         if not playbook.is_file():
             raise InvalidArguments(f"playbook {job.playbook!r} is a folder: name the .yml file in it")
-        return _Paths(playbook, None if _is_local(job.inventory) else self._workspace.host_path(str(job.inventory)))
+        return _Paths(playbook, None if is_local(job.inventory) else self._workspace.host_path(str(job.inventory)))
 
     def _prepare(self, private: Path, job: Job) -> None:
         """Fill the private directory: configuration, local inventory, variables."""
@@ -213,14 +221,34 @@ class Ansible:
         shown = {str(path): name for name, path in self._workspace.roots.items()} | {str(private): "(private)"}
         return dict(sorted(shown.items(), key=lambda item: -len(item[0])))
 
+    def _may_touch_this_machine(self, job: Job) -> bool:
+        """Whether a host of the job may be this machine: unless the texts make no mention of it, yes."""
+        if is_local(job.inventory):
+            return True
+        texts = [json.dumps(job.extra_vars), *self._texts(job).values()]
+        return any(_THIS_MACHINE.search(text) for text in texts)
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a host's path lies in the workspace, links followed."""
+        real = os.path.realpath(path)
+        return any(real.startswith(f"{root}/") for root in self._workspace.roots.values())
+
     def _examined(self, folder: str) -> Iterator[tuple[str, str]]:
-        """Path → text of what lies below a folder; a link or a huge file can't be examined and is named."""
+        """Path → text of what lies below a folder; links, hard or not, and what is too much are hazards."""
+        read = 0
         for entry in islice(self._workspace.entries(folder), EXAMINED_FILES + 1):
             path = str(entry.place)
-            if entry.kind == "file" and entry.size <= EXAMINED_BYTES:
-                yield path, self._workspace.read(path).raw.decode("utf-8", "replace")
-            elif entry.kind != "folder":
+            if entry.kind == "folder":
+                continue
+            try:
+                read += entry.size
+                if entry.kind != "file" or read > EXAMINED_BYTES:
+                    raise PathEscape(path)
+                text = self._workspace.read(path).raw.decode("utf-8", "replace")
+            except ToolError:  # one neighbour that can't be read mustn't keep the job from running
                 yield f"{path}.yml", "["  # no YAML: named as a hazard
+            else:
+                yield path, text
 
 
 def verdict(report: PlayReport) -> tuple[Verdict, str]:
@@ -249,7 +277,8 @@ def ssh_arguments(known_hosts: Path, *, reuse: bool = True) -> str:
     return shlex.join(["-F", "/dev/null", *(part for option in options for part in ("-o", option))])
 
 
-def _is_local(inventory: str | None) -> bool:
+def is_local(inventory: str | None) -> bool:
+    """Whether it stands for this machine."""
     return inventory is None or inventory.strip() in _LOCAL
 
 

@@ -3,7 +3,10 @@
 `ansible-playbook --check` is only as harmless as its playbook: `check_mode: false`, lookups such as `pipe`, plugins
 beside the playbook and connection variables run programs all the same. This is a positive grammar: keywords, modules
 and connection variables known to do nothing in a check run pass, and everything else is named. A false alarm costs an
-approval, a miss would be a way round it.
+approval, a miss would be a way round it. What would show whole files of the machine is named too: a check run needs
+nobody's leave.
+
+Texts are agents' own, and are read in our process: no search here takes more than linear time, whatever they hold.
 """
 
 import re
@@ -13,7 +16,14 @@ from typing import Any
 
 import yaml
 
+from agents.executors.syntax_loader import BoundedLoader
+
 SHOWN_HAZARDS = 8
+MAY_ACT = "may act in a check run"
+MAY_SHOW = "may show a file of the machine"
+MAX_VALUES = 50_000  # of one document, each alias counted as what it stands for
+MAX_DEPTH = 60
+YAML_CHARS = 256 * 1024  # of one file: a second of parsing or two
 
 _PLUGIN_FOLDER = re.compile(r"library|module_utils|plugins|collections|\w+_plugins")
 _YAML_ENDINGS = ("", ".yml", ".yaml", ".json")
@@ -33,17 +43,19 @@ _PLAY_KEYWORDS = frozenset(
 _TASK_LISTS = ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers")
 _KEYWORD_VALUES = {"connection": {"ssh", "local"}, "strategy": {"linear", "free"}, "check_mode": {"True"}}
 _MODULES = frozenset(
-    "add_host apt assemble assert blockinfile command copy cron debug dnf fail file find gather_facts getent group "
+    "add_host apt assert blockinfile command copy cron debug dnf fail file find gather_facts group "
     "group_by hostname import_role import_tasks include_role include_tasks include_vars lineinfile meta mount_facts "
-    "package package_facts pause ping raw replace script service service_facts set_fact set_stats setup shell slurp "
+    "package package_facts pause ping raw replace script service service_facts set_fact set_stats setup shell "
     "stat systemd systemd_service template tempfile uri user validate_argument_spec wait_for wait_for_connection "
     "yum".split()
 )
+_READERS = frozenset(("assemble", "getent", "slurp"))
 _INCLUDES = {"import_playbook", "vars_files", "include_vars", "include_tasks", "import_tasks", "include_role",
              "import_role", "roles", "role"}  # fmt: skip
 _ARGUMENTS = ("executable", "fact_path", "variable_start_string", "block_start_string", "comment_start_string")
 _LOOKUP = re.compile(r"\b(?:lookup|query|q)\b")
-_EXPRESSION = re.compile(r"\{[{%].*[%}]\}", re.DOTALL)
+_OPENING = re.compile(r"\{[{%]")
+_OWN_FOLDER = re.compile(r"\{\{ *(?:playbook_dir|role_path) *\}\}/")
 _EXPRESSIONS = ("when", "until", "changed_when", "failed_when", "that", "loop", "var")  # templates without braces
 _SSH = re.compile(r"(?i)\b(?:Proxy|Local|KnownHosts)Command|PKCS11Provider|SecurityKeyProvider|#jinja2:")
 _ASSIGNED = re.compile(r"\b(ansible_\w+)\s*=(?!=)\s*(\"[^\"]*\"|'[^']*'|\S*)")
@@ -70,7 +82,8 @@ _CONNECTION_VARIABLES: dict[str, str] = {
 
 def hazards(files: Mapping[str, str], extra_vars: Mapping[str, Any]) -> tuple[str, ...]:
     """What would act in a check run of these files (path → text) with these variables; empty: nothing."""
-    found = dict.fromkeys(_variables(extra_vars, "extra_vars"))
+    fault = _unfathomable(extra_vars)
+    found = dict.fromkeys([f"extra_vars: {fault}"] if fault else _variables(extra_vars, "extra_vars"))
     for path, text in files.items():
         found |= dict.fromkeys(_file(path, text))
     return tuple(found)
@@ -84,14 +97,20 @@ def _file(path: str, text: str) -> Iterator[str]:
             return
     documents: list[Any] = []
     if place.suffix in _YAML_ENDINGS:
+        if len(text) > YAML_CHARS:
+            yield f"{path}: {len(text):,} characters of YAML are too much to examine"
+            return
         try:
             documents = list(yaml.load_all(text, Loader=_Loader))
         except (yaml.YAMLError, RecursionError, ValueError):
             if place.suffix:
                 yield f"{path}: not YAML that can be examined"
                 return
+        if fault := _unfathomable(documents):
+            yield f"{path}: {fault}"
+            return
     structured = [document for document in documents if isinstance(document, dict | list)]
-    if not structured and re.search(r"(?m)^\s*-", text) and place.suffix in _INI_ENDINGS:
+    if not structured and re.search(r"(?m)^[^\S\n]*-", text) and place.suffix in _INI_ENDINGS:
         yield f"{path}: a host name that starts with a dash"
     yield from _text(text, path)
     if place.suffix in _INI_ENDINGS:
@@ -132,8 +151,10 @@ def _keyword(key: str, value: Any, play: bool, path: str) -> Iterator[str]:
         if str(value) not in _KEYWORD_VALUES[key]:
             yield f"{path}: {key}: {str(value)[:60]}"
     elif key not in (_PLAY_KEYWORDS if play else _TASK_KEYWORDS):
-        if play or name not in _MODULES:
-            yield f"{path}: {key[:60]} may act in a check run"
+        if name in _READERS and not play:
+            yield f"{path}: {name} {MAY_SHOW}"
+        elif play or name not in _MODULES:
+            yield f"{path}: {key[:60]} {MAY_ACT}"
         else:
             yield from _arguments(name, value, path)
     yield from _names(key, value, path)
@@ -153,8 +174,18 @@ def _arguments(module: str, value: Any, path: str) -> Iterator[str]:
         yield f"{path}: {module} with arguments in one string"
     elif module == "template":
         yield from _included(value.get("src"), path, "template", any_ending=True)
+    elif module == "copy" and not (isinstance(value, dict) and _is_beside(value.get("src", "inside"))):
+        yield f"{path}: copy of {str(value)[:60]!r} {MAY_SHOW}"
+    elif module == "find" and "contains" in str(value):
+        yield f"{path}: find by content {MAY_SHOW}"
     elif isinstance(value, str) and _LOOKUP.search(value):
         yield f"{path}: {module} of {value[:60]!r}"
+
+
+def _is_beside(source: Any) -> bool:
+    """Whether a file to copy lies in the playbook's or role's own folder."""
+    name = _OWN_FOLDER.sub("", str(source), count=1)
+    return not name.startswith(("/", "~")) and not re.search(r"(?:^|/)\.|\{[{%]", name)
 
 
 def _included(value: Any, path: str, name: str, *, any_ending: bool = False) -> Iterator[str]:
@@ -208,13 +239,29 @@ def _connection(name: str, value: str, path: str) -> Iterator[str]:
 
 def _text(text: str, path: str) -> Iterator[str]:
     # from the first opening to the last closing brace: a closing one inside quotes mustn't end the search early
-    if (expression := _EXPRESSION.search(text)) and _LOOKUP.search(expression[0]):
+    opening, end = _OPENING.search(text), max(text.rfind("}}"), text.rfind("%}"))
+    if opening and opening.start() < end and _LOOKUP.search(text, opening.start(), end):
         yield f"{path}: a lookup in a template"
     if match := _SSH.search(text):
         yield f"{path}: {match[0]}"
 
 
-class _Loader(yaml.SafeLoader):
+def _unfathomable(value: Any) -> str | None:
+    """Why a value can't be walked in bounded time (aliases of aliases, an anchor inside itself), or None."""
+    count, ahead = 0, [(value, 0)]
+    while ahead:
+        item, depth = ahead.pop()
+        count += 1
+        if count > MAX_VALUES or depth > MAX_DEPTH:
+            return f"more than {MAX_VALUES:,} values or {MAX_DEPTH} levels, with its aliases: too much to examine"
+        if isinstance(item, Mapping):
+            ahead += [(inner, depth + 1) for inner in item.values()]
+        elif isinstance(item, list | tuple):
+            ahead += [(inner, depth + 1) for inner in item]
+    return None
+
+
+class _Loader(BoundedLoader):
     """Reads Ansible's YAML: its own tags become text."""
 
 

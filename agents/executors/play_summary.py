@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,9 +90,18 @@ class PlayReport:
         return "\n".join(lines)
 
 
-def report(events: Iterable[Mapping[str, Any]], *, check: bool, paths: Mapping[str, str]) -> PlayReport:
-    """The report of a run's events, in order. `paths` maps host path prefixes to the names agents know."""
-    reader = _Reader(paths)
+def report(
+    events: Iterable[Mapping[str, Any]],
+    *,
+    check: bool,
+    paths: Mapping[str, str],
+    may_show: Callable[[str], bool] | None = None,
+) -> PlayReport:
+    """The report of a run's events, in order. `paths` maps host path prefixes to the names agents know.
+
+    `may_show` says of which files (path) the content may be shown; None: of all.
+    """
+    reader = _Reader(paths, may_show or (lambda path: True))
     for event in events:
         reader.read(event)
     return PlayReport(
@@ -112,8 +121,9 @@ def report(events: Iterable[Mapping[str, Any]], *, check: bool, paths: Mapping[s
 class _Reader:
     """Collects what `report` tells, event by event."""
 
-    def __init__(self, paths: Mapping[str, str]) -> None:
+    def __init__(self, paths: Mapping[str, str], may_show: Callable[[str], bool]) -> None:
         self._paths = paths
+        self._may_show = may_show
         self.stats: dict[str, dict[str, int]] = {}
         self.changed: list[TaskLine] = []
         self.failed: list[TaskLine] = []
@@ -157,7 +167,7 @@ class _Reader:
         if not result.get("changed") and not said.startswith("changed:"):
             return
         self.changed.append(self._line(data))
-        for diff in _diffs(result.get("diff")):
+        for diff in _diffs(result.get("diff"), self._may_show):
             self.diffs.append(f"{self._name(data)} on {data.get('host')}:\n{self._shown(diff)}")
 
     def _failed(self, data: Mapping[str, Any]) -> None:
@@ -221,10 +231,14 @@ def _message(result: Mapping[str, Any]) -> str:
     return f"{text[:half]} … {len(text) - 2 * half} characters left out … {text[-half:]}"
 
 
-def _diffs(diff: Any) -> Iterator[str]:
-    """A result's diffs as unified diffs."""
+def _diffs(diff: Any, may_show: Callable[[str], bool]) -> Iterator[str]:
+    """A result's diffs as unified diffs. What stands in a file that may not be shown is left out."""
     for entry in diff if isinstance(diff, list) else [diff]:
         if not isinstance(entry, Mapping):
+            continue
+        path = str(entry.get("before_header") or "").removesuffix(" (content)")
+        if entry.get("before") and isinstance(entry["before"], str) and not may_show(path):
+            yield f"{path or 'a file'}: what it holds is not shown, as it lies on this machine outside the workspace"
             continue
         text = str(entry["prepared"]) if "prepared" in entry else _unified(entry)
         if text.strip():

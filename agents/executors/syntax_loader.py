@@ -1,4 +1,4 @@
-"""Reading YAML with tags nobody declared, as Ansible and CloudFormation have them."""
+"""Reading YAML as Ansible and CloudFormation have it: with tags nobody declared, and merges that stay bounded."""
 
 from typing import Any
 
@@ -7,14 +7,18 @@ import yaml
 MAX_MERGED = 10_000
 
 
-class TolerantLoader(yaml.SafeLoader):
-    """Reads tags nobody declared (`!vault`, `!Ref`) as what they are on."""
+class BoundedLoader(yaml.SafeLoader):
+    """Refuses merges of merges, which double a mapping at each level."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Merge `<<` keys. Raise where merges of merges grow without bound."""
         super().flatten_mapping(node)
         if len(node.value) > MAX_MERGED:
             raise yaml.constructor.ConstructorError(None, None, "merge keys that grow without bound", node.start_mark)
+
+
+class TolerantLoader(BoundedLoader):
+    """Reads tags nobody declared (`!vault`, `!Ref`) as what they are on."""
 
 
 def _undeclared(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:

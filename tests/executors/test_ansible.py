@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -190,9 +192,39 @@ async def test_hazards_cover_inventory_links_and_size(ansible: Ansible, write: W
     (tmp_path / "space/infra/site/more.yml").symlink_to("/etc/hostname")
     assert "more.yml" in ansible.hazards(local)[0]
     (tmp_path / "space/infra/site/more.yml").unlink()
+    assert ansible.hazards(local) == ()
+    (tmp_path / "outside").write_text("x: 1\n")
+    os.link(tmp_path / "outside", tmp_path / "space/infra/site/twice")
+    assert ansible.hazards(local) == ("infra/site/twice.yml: not YAML that can be examined",)
+    (tmp_path / "space/infra/site/twice").unlink()
     for number in range(401):
         (tmp_path / f"space/infra/site/f{number}").write_text("x: 1\n")
     assert "too much to examine" in ansible.hazards(local)[0]
+
+
+@pytest.mark.parametrize("inventory", [None, "infra/site/hosts"])
+async def test_a_check_run_shows_no_file_of_this_machine(
+    ansible: Ansible, write: Write, workspace: Workspace, tmp_path: Path, inventory: str | None
+) -> None:
+    outside, inside = tmp_path / "key", workspace.roots["config"] / "page"
+    outside.write_text("the key of the house\n")
+    inside.write_text("the page of the house\n")
+    (workspace.roots["config"] / "link").symlink_to(outside)
+    tasks = "".join(
+        f"    - copy: {{dest: '{path}', content: 'new'}}\n"
+        for path in (outside, inside, workspace.roots["config"] / "link")
+    )
+    write("infra/site/site.yml", f"- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}")
+    write("infra/site/hosts", f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}\n")
+    job = Job("infra/site/site.yml", inventory, check=True)
+    text = (await ansible.run(job, timeout=SECONDS)).text()
+    assert "changed 3" in text
+    assert "-the page of the house" in text
+    assert "key of the house" not in text
+    assert text.count("not shown, as it lies on this machine outside the workspace") == 2
+    # the control: a real run, which somebody gave leave for, shows what it replaced
+    done = (await ansible.run(Job("infra/site/site.yml", inventory), timeout=SECONDS)).text()
+    assert "-the key of the house" in done
 
 
 async def test_configuration_and_plugins_of_the_workspace_are_not_loaded(

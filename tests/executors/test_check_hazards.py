@@ -41,9 +41,12 @@ HARMLESS = """
         - import_role: {name: web, tasks_from: extra}
       rescue:
         - debug: {msg: "it is {{ result.rc | default('lookup of nothing') | length }}"}
+    - copy: {dest: /etc/nginx.conf, src: "{{ playbook_dir }}/files/nginx.conf"}
     - copy: {dest: /etc/motd, content: "a query for you"}
       loop: [1, 2]
       loop_control: {loop_var: number}
+    - copy: {dest: /etc/nginx.conf, src: files/nginx.conf}
+    - find: {paths: /srv, patterns: "*.html"}
     - set_fact: {greeting: hello}
   handlers:
     - name: reload
@@ -121,6 +124,13 @@ def test_an_ordinary_tree_is_harmless() -> None:
         task("{debug: {msg: x}, vars: {ansible_python_interpreter: /tmp/app/python}}"),
         task("{debug: {msg: '-o ProxyCommand=id'}}"),
         task("not a mapping"),
+        task("{slurp: {src: /etc/shadow}}"),
+        task("{ansible.builtin.getent: {database: shadow}}"),
+        task("{copy: {src: /etc/shadow, dest: /x}}"),
+        task("{copy: {src: '{{ playbook_dir }}/../../../etc/shadow', dest: /x}}"),
+        task("{copy: {src: '{{ where }}', dest: /x}}"),
+        task("{copy: 'src=/etc/shadow dest=/x'}"),
+        task("{find: {paths: /root, contains: 'a.*'}}"),
         "- hosts: all\n  environment: {LD_PRELOAD: /tmp/app/x.so}\n",
         "- hosts: all\n  connection: community.docker.docker\n",
         "- hosts: all\n  strategy: mine\n",
@@ -136,7 +146,7 @@ def test_an_ordinary_tree_is_harmless() -> None:
         "[" * 5000,
     ],
 )
-def test_what_acts_is_named(text: str) -> None:
+def test_what_acts_or_shows_files_is_named(text: str) -> None:
     assert found(text)
 
 
@@ -165,3 +175,44 @@ def test_extra_vars_are_examined_too() -> None:
     assert found("- hosts: all\n", ansible_ssh_extra_args="-v")
     assert found("- hosts: all\n", text="{{ lookup('pipe', 'id') }}")
     assert not found("- hosts: all\n", text="{{ inventory_hostname }}", ports=[1, 2])
+
+
+def _doubled(levels: int, line: str) -> str:
+    """A document whose last key holds its first value 2 ** levels times."""
+    return "a0: &a0 {k: v}\n" + "".join(line.format(n, n - 1) for n in range(1, levels + 1))
+
+
+MERGES = "a{0}: &a{0}\n  <<: [*a{1}, *a{1}]\n"
+ALIASES = "a{0}: &a{0} [*a{1}, *a{1}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "few"),
+    [
+        (_doubled(60, MERGES), _doubled(4, MERGES)),
+        (_doubled(60, ALIASES), _doubled(4, ALIASES)),
+        ("a: &a [*a]", "a: &a [b]\nc: *a"),
+        ("a: " + "[" * 80 + "]" * 80, "a: " + "[" * 9 + "]" * 9),
+        ("k: v\n" * 100_000, "k: v\n" * 100),
+    ],
+    ids=["merges", "aliases", "endless", "deep", "large"],
+)
+def test_a_text_that_grows_when_it_is_read_is_named_and_not_read(text: str, few: str) -> None:
+    assert len(found(text)) == 1
+    assert found(few) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"), [("infra/a.txt", "{{"), ("infra/hosts", "\n"), ("infra/a.txt", "ansible_a= ")]
+)
+def test_a_long_text_takes_linear_time(path: str, unit: str) -> None:
+    """Quadratic searches would take hours here: the test's own end is the proof."""
+    assert found(unit * 200_000, path) in ((), (f"{path}: ansible_a = ''",))
+    assert found("{{ lookup('pipe', 'id') }}" + unit * 200_000, path) != ()
+
+
+def test_deep_extra_vars_are_named() -> None:
+    value: dict[str, Any] = {}
+    for _ in range(500):
+        value = {"a": value}
+    assert "too much to examine" in found("- hosts: all\n", deep=value)[0]
