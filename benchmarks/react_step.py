@@ -1,8 +1,9 @@
 """What one ReAct step costs against a bare httpx loop, in the same run. `python -m benchmarks.react_step`
 
-Ours is the real thing: ChatOpenAI over our transport, the real gate with its execution log, every step journaled to a
-redis-server of our own. Bare is httpx posting a growing list and doing the same addition. Both talk to the same fake
-endpoint in a process of its own. Rounds are interleaved; medians are printed, the ratio's over the rounds.
+Ours is the real thing: ChatOpenAI over our transport, the real gate with its execution log, every query reserved and
+settled with the governor, every step journaled to a redis-server of our own. Bare is httpx posting a growing list and
+doing the same addition. Both talk to the same fake endpoint in a process of its own. Rounds are interleaved; medians
+are printed, the ratio's over the rounds.
 Goals: ≤ 3 × at 50 steps, ≤ 4 × at 200.
 """
 
@@ -22,20 +23,28 @@ from typing import Any
 import httpx
 
 from agents.domain.addressing import Roster
+from agents.domain.budget import Budget, Prices
 from agents.domain.message import Message
 from agents.domain.redaction import SecretMask
 from agents.domain.role import Limits, Role
 from agents.domain.turn import StopReason
-from agents.react.breaker import InMemoryFailures
+from agents.react.breaker import TEAM_WINDOW
 from agents.react.context import Turn
+from agents.react.governed import GovernedModel
 from agents.react.loop import ReAct
 from agents.react.models import ChatModel
 from agents.react.transport import Endpoint, Timeouts, Transport
 from agents.room import embedded
 from agents.room.opening import RedisOpenRoom, open_room
+from agents.runtime.budget import BudgetAlarm
+from agents.settings import HOME
 from agents.telemetry.execution_log import MarkdownExecutionLog
-from agents.tools.gate import ToolGate
+from agents.telemetry.ledger import Ledger
+from agents.tools.assessment import Assessor
+from agents.tools.gate import Books, ToolGate
+from agents.tools.policy import PolicyFile
 from agents.tools.registry import Act, Args, Output, Registry, Tool
+from agents.tools.warrants import Warrants
 
 SIZES = (10, 50, 200)
 GOALS = {50: 3.0, 200: 4.0}
@@ -92,11 +101,31 @@ class Ours:
         redactor = SecretMask(["a-secret-of-the-environment"])
         registry = Registry([ADD])
         log = MarkdownExecutionLog(docs, redactor, print)
-        gate = ToolGate(registry, opened.journal, redactor, log, lambda text, name: text)
+        gate = ToolGate(
+            registry,
+            Books(opened.journal, log, redactor, lambda text, name: text),
+            Warrants(
+                Assessor(opened.room.name, redactor),
+                PolicyFile((HOME / "policy.yaml").read_text, time.monotonic),
+                opened.approvals,
+                opened.findings,
+                Ledger(docs / "ledger", opened.room.name, redactor, print),
+            ),
+            opened.leases,
+        )
         self._models = {steps: ChatModel(transport, [f"fake-n{steps}"]) for steps in SIZES}
-        team = InMemoryFailures()
+        team = opened.failures(TEAM_WINDOW)
+        governor = opened.governor(Budget(usd=1000))
+        alarm = BudgetAlarm(opened, governor, None)
         self._loops = {
-            steps: ReAct({"default": model}, gate, opened.journal, redactor, registry.schemas, team)
+            steps: ReAct(
+                {"default": GovernedModel(model, governor, "Coder", Prices(), alarm)},
+                gate,
+                opened.journal,
+                redactor,
+                registry.schemas,
+                team,
+            )
             for steps, model in self._models.items()
         }
         limits = Limits(steps=1000, context_tokens=128_000)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from agents.domain.errors import RoomUnavailable
 from agents.domain.redaction import SecretMask
 from client.console import plain, view
 from client.console.commands import Desk, say
@@ -85,11 +86,15 @@ async def run(front: Front, objective: str) -> int:
     async with team(front.place, voice) as session:
         show = plain.printer(sys.stderr)
         feed = Feed(session.opened, front.mask, front.log(voice), show)
+        governor = session.opened.governor()
+        before = (await governor.spent()).total
         answer = await pursue(objective, session.opened, front.crew, feed, session.over)
         if answer.exit is Exit.FAILED:
             voice(f"failed: {answer.text}")
         else:
             plain.printer(sys.stdout)(view.body(front.mask.text(answer.text)))
+        with contextlib.suppress(RoomUnavailable):
+            voice(((await governor.spent()).total - before).line())
         return answer.exit
 
 

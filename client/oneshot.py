@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from agents.domain.errors import RoomUnavailable
-from agents.domain.message import Kind, Message
+from agents.domain.message import SYSTEM, Kind, Message
 from agents.domain.mission import RoomState
 from agents.domain.ports import OpenRoom
 from agents.domain.turn import StopReason
@@ -31,7 +31,8 @@ _BY_STATE = {
     RoomState.STOPPED: Exit.STOPPED,
     RoomState.AWAITING_INPUT: Exit.AWAITING_INPUT,
 }
-_TROUBLE = {reason.value for reason in (StopReason.FAILED, StopReason.STEP_LIMIT, StopReason.OVER_BUDGET)}
+_TROUBLE = {reason.value for reason in (StopReason.FAILED, StopReason.STEP_LIMIT)}
+_FOR_THE_USER = {reason.value for reason in (StopReason.AWAITING_INPUT, StopReason.OVER_BUDGET)}
 _POLL_SECONDS = 1.0
 
 
@@ -61,7 +62,7 @@ class _Ear:
             self.last, self.trouble = message.content, ""
         elif ours and message.kind is Kind.SYSTEM and message.data.get("outcome") in _TROUBLE:
             self.trouble = message.content  # nobody but the User is told of the lead's own failure
-        elif message.kind is Kind.SYSTEM and message.data.get("outcome") == StopReason.AWAITING_INPUT.value:
+        elif message.sender == SYSTEM and message.data.get("outcome") in _FOR_THE_USER:
             self.last = message.content
         self.heard.set()
 

@@ -12,7 +12,7 @@ from agents.domain.mission import Control, Mission
 from agents.domain.role import Role
 
 NOTE = "[note] "
-WINDOW_CHARS = 1_500
+WINDOW_CHARS = 1_000
 ADDRESSED_CHARS = 40_000
 _WRAPPER = re.compile(r"<(?=/?message\b)", re.IGNORECASE)
 _READING = """# How to read the room

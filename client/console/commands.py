@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from agents.domain.addressing import TEAM_TAGS, spoken
+from agents.domain.budget import nanos
 from agents.domain.errors import BadInput
 from agents.domain.message import USER, Kind, Message
 from agents.domain.ports import OpenRoom
@@ -17,6 +18,8 @@ from client.roster import Crew
 
 _TAG = re.compile(r"(?<![\w.@/+-])@([A-Za-z]\w*)(?![\w/@.])")
 _COMMAND = re.compile(r"\A/([A-Za-z]+)(?:\s+(.*))?\Z", re.DOTALL)
+
+_CAP = re.compile(r"\A\$?(?P<amount>[0-9][0-9,]{0,14}(?:\.[0-9]{1,6})?)\s*(?P<unit>tokens?)?\Z", re.IGNORECASE)
 
 
 @dataclass
@@ -135,6 +138,27 @@ async def _apps(desk: Desk, args: str) -> None:
     desk.show(view.apps_text(await desk.opened.presence.hosted(), time.time()))
 
 
+async def _budget(desk: Desk, args: str) -> None:
+    governor = desk.opened.governor()
+    if args:
+        nano, tokens = cap_of(args)
+        await governor.set_cap(nano, tokens)
+        cap = (await governor.spent()).cap
+        await desk.opened.room.post(
+            Message(sender=USER, content=f"the budget of this room is {cap} now", kind=Kind.CONTROL)
+        )
+    desk.show(view.spending_text(await governor.spent()))
+
+
+def cap_of(text: str) -> tuple[int | None, int | None]:
+    """The cap that `text` means: dollars (as nano-dollars), or tokens. Raise BadInput for neither."""
+    match = _CAP.match(text)
+    amount = float(match["amount"].replace(",", "")) if match else 0.0
+    if not match or not amount or (match["unit"] and amount != int(amount)):
+        raise BadInput(f"{text[:40]!r} is no budget: /budget 2.00 for dollars, /budget 500000 tokens for tokens")
+    return (None, int(amount)) if match["unit"] else (nanos(amount), None)
+
+
 COMMANDS = (
     Command("stop", "[why]", "stop everybody now: model calls, commands, hosted pages", _stop, ("STOP",)),
     Command("clear", "", "stop, and wipe history, inboxes and mission (asks first)", _clear, ("CLEAR",)),
@@ -142,6 +166,7 @@ COMMANDS = (
     Command("checks", "", "the acceptance checks and their last verdicts", _checks),
     Command("waive", "CHECK why", "declare a check not needed, on your account", _waive),
     Command("who", "", "who is in the room and what they do", _who),
+    Command("budget", "[2.00 | 500000 tokens]", "who spent what; with a figure, this room's new cap", _budget),
     Command("apps", "", "what the team serves on this machine", _apps),
     Command("help", "", "this list", _help),
     Command("exit", "", "leave; a team started here ends with it", _exit, ("exit", "quit")),

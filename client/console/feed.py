@@ -75,6 +75,7 @@ async def look(opened: OpenRoom) -> view.Glance:
     try:
         control = await opened.control.read()
         present = await opened.presence.present()
-        return view.glance(control.state, control.reason, present, await opened.mission.read())
+        spending = await opened.governor().spent()
+        return view.glance(control.state, control.reason, present, await opened.mission.read(), spending)
     except RoomUnavailable as error:
         return view.Glance(trouble=f"{error}; waiting for it")

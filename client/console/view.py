@@ -6,6 +6,7 @@ from datetime import datetime
 
 from rich.text import Text
 
+from agents.domain.budget import Spending, dollars
 from agents.domain.message import SYSTEM, USER, Kind, Message
 from agents.domain.mission import Check, HostedApp, Mission, Presence, RoomState, Verdict
 from client.text import clean, one_line
@@ -36,6 +37,7 @@ class Glance:
     present: int = 0
     green: int = 0
     checks: int = 0
+    spent: str = ""
     trouble: str = ""
 
     @property
@@ -46,10 +48,14 @@ class Glance:
         why = f" ({one_line(self.reason, 60)})" if self.reason else ""
         work = ", ".join(one_line(role, _NAME_CHARS) for role in self.at_work) or "nobody"
         checks = f"checks {self.green}/{self.checks}" if self.checks else "no checks yet"
-        return f" {self.state.value.replace('_', ' ')}{why} · at work: {work} of {self.present} · {checks} · /help "
+        spent = f" · {one_line(self.spent, 60)}" if self.spent else ""
+        state = self.state.value.replace("_", " ")
+        return f" {state}{why} · at work: {work} of {self.present} · {checks}{spent} · /help "
 
 
-def glance(state: RoomState, reason: str, present: Iterable[Presence], mission: Mission) -> Glance:
+def glance(
+    state: RoomState, reason: str, present: Iterable[Presence], mission: Mission, spending: Spending
+) -> Glance:
     """The toolbar's facts."""
     present = tuple(present)
     return Glance(
@@ -59,6 +65,7 @@ def glance(state: RoomState, reason: str, present: Iterable[Presence], mission: 
         len({presence.role for presence in present}),
         sum(check.green for check in mission.checks),
         len(mission.checks),
+        f"{dollars(spending.total.nano)} of {spending.cap}" if spending.total.calls else "",
     )
 
 
@@ -129,6 +136,11 @@ def who_text(present: Iterable[Presence]) -> Text:
         for row in rows
     ]
     return Text("\n").join(lines)
+
+
+def spending_text(spending: Spending) -> Text:
+    """Who spent what, and the cap."""
+    return Text(f"{spending.report()}\nThe cap of this room: {spending.cap}.")
 
 
 def apps_text(apps: Iterable[HostedApp], now: float) -> Text:

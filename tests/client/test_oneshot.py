@@ -83,7 +83,7 @@ async def test_the_state_of_an_earlier_mission_ends_nothing(prompts: Path) -> No
     assert (await run.answer()).exit is Exit.DONE
 
 
-@pytest.mark.parametrize("reason", [StopReason.FAILED, StopReason.STEP_LIMIT, StopReason.OVER_BUDGET])
+@pytest.mark.parametrize("reason", [StopReason.FAILED, StopReason.STEP_LIMIT])
 async def test_the_leads_trouble_is_failure(prompts: Path, reason: StopReason) -> None:
     run = _Run(prompts)
     await run.asked()
@@ -100,6 +100,15 @@ async def test_anothers_trouble_is_the_leads_to_mend(prompts: Path) -> None:
     await run.says("System", "@User the team fell silent", StopReason.AWAITING_INPUT, Kind.SYSTEM)
     await run.room.control.set_state(RoomState.AWAITING_INPUT)
     assert await run.answer() == Answer(Exit.AWAITING_INPUT, "@User the team fell silent")
+
+
+async def test_a_spent_budget_is_a_question_to_the_user_and_its_report_the_answer(prompts: Path) -> None:
+    run = _Run(prompts)
+    await run.asked()
+    await run.says("System", "@User the team stopped: who spent what", StopReason.OVER_BUDGET, Kind.SYSTEM)
+    await run.says("Architect", "Architect's turn ended: over budget", StopReason.OVER_BUDGET, Kind.SYSTEM)
+    await run.room.control.set_state(RoomState.AWAITING_INPUT)
+    assert await run.answer() == Answer(Exit.AWAITING_INPUT, "@User the team stopped: who spent what")
 
 
 async def test_the_end_of_the_team_is_failure(prompts: Path) -> None:

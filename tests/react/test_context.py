@@ -93,7 +93,7 @@ def test_the_addressed_message_stands_only_once_and_long_ones_are_kept() -> None
 def test_long_messages_in_the_window_lose_their_middle() -> None:
     given = replace(turn(), window=[Message("QA", "a" * 5000 + "END", id="w")])
     text = texts(opening(given))[1]
-    assert "3,503 characters left out" in text
+    assert "4,004 characters left out" in text
     assert "END\n" in text
     assert len(text) < 2000
 
@@ -125,22 +125,22 @@ def test_the_window_slides_in_blocks() -> None:
 
 def test_the_window_keeps_a_token_budget_and_still_slides_in_blocks() -> None:
     said = [Message("QA", f"{n} " + "x" * 1000, id=f"said{n}") for n in range(80)]
-    text = str(opening(replace(turn(context_tokens=20_000), window=said))[1].content)
+    text = str(opening(replace(turn(context_tokens=53_000), window=said))[1].content)
     assert len(text) / 4 <= 8_000
     assert "79 xxx" in text
     assert _anchor(Message("QA", "", id=f"said{text.splitlines()[2].split()[0]}"))
 
 
 def test_without_an_anchor_the_window_begins_where_it_fits() -> None:
-    plain = [m for m in chat(400, chars=1000) if not _anchor(m)][:80]
-    text = str(opening(replace(turn(context_tokens=20_000), window=plain))[1].content)
+    plain = [m for m in chat(400, chars=900) if not _anchor(m)][:80]
+    text = str(opening(replace(turn(context_tokens=53_000), window=plain))[1].content)
     assert text.splitlines()[-2].startswith(plain[-1].content[:5])
     assert 5_000 < len(text) / 4 <= 8_100
 
 
 def test_one_message_over_the_budget_leaves_an_empty_window() -> None:
     given = replace(turn(context_tokens=2_000), window=[Message("System", "x" * 4000, Kind.SYSTEM, id="w")])
-    assert len(opening(given)) == 4  # shortened to 1,500 characters it fits
+    assert len(opening(given)) == 4  # shortened to 1,000 characters it fits
     given = replace(turn(context_tokens=2_000), window=chat(80, chars=1500), limit=1)
     assert len(opening(given)) == 4
 

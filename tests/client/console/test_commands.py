@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.domain.budget import Ask, Spent
 from agents.domain.errors import BadInput, MessageTooLarge
 from agents.domain.message import Kind, Message
 from agents.domain.mission import HostedApp, Presence, RoomState, TcpProbe
@@ -147,6 +148,41 @@ async def test_who_and_apps(prompts: Path) -> None:
     assert "run_checks" in shown.lines[-2]
     assert "step 3" in shown.lines[-2]
     assert "http://127.0.0.1:8089/" in shown.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "cap"),
+    [
+        ("/budget 2.00", "$2.00 now"),
+        ("/budget $0.5", "$0.50 now"),
+        ("/budget 500,000 tokens", "$1.00 and 500,000 tokens now"),
+    ],
+)
+async def test_the_user_sets_the_budget_and_everybody_sees_it(prompts: Path, line: str, cap: str) -> None:
+    desk, _ = desk_of(prompts)
+    await submit(desk, line)
+    (message,) = await _posted(desk)
+    assert (message.sender, message.kind) == ("User", Kind.CONTROL)
+    assert message.content.endswith(cap)
+
+
+async def test_budget_alone_says_who_spent_what(prompts: Path) -> None:
+    desk, shown = desk_of(prompts)
+    governor, ask = desk.opened.governor(), Ask("one", "Coder", 10, 1)
+    await governor.reserve(ask)
+    await governor.settle(ask, Spent(1, 1200, 0, 5, 2_000_000))
+    await submit(desk, "/budget")
+    assert "- Coder: 1 model calls, 1,200 tokens in (0 cached), 5 out, $0.002" in shown.text
+    assert await _posted(desk) == []
+
+
+@pytest.mark.parametrize("args", ["0", "-1", "lots", "1.5 tokens", "2 euros", "nan", "9" * 40, "1e3", "٣"])
+async def test_what_is_no_budget_changes_nothing(prompts: Path, args: str) -> None:
+    desk, _ = desk_of(prompts)
+    with pytest.raises(BadInput, match=r"is no budget: /budget 2\.00"):
+        await submit(desk, f"/budget {args}")
+    assert (await desk.opened.governor().spent()).cap == "$1.00"
+    assert await _posted(desk) == []
 
 
 async def test_help_names_every_command(prompts: Path) -> None:

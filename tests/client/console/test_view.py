@@ -2,6 +2,7 @@
 
 import pytest
 
+from agents.domain.budget import NANO, Spending, Spent
 from agents.domain.message import Kind, Message
 from agents.domain.mission import Check, Mission, Presence, Request, RoomState, TcpProbe, Verdict
 from client.console import view
@@ -71,8 +72,21 @@ def test_glance_counts() -> None:
         Presence("QA", "2", "h", "idle"),
         Presence("Coder", "3", "h", "idle"),
     ]
-    glance = view.glance(RoomState.AWAITING_INPUT, "which port?", present, Mission(checks=(GREEN, RED)))
+    mission = Mission(checks=(GREEN, RED))
+    glance = view.glance(RoomState.AWAITING_INPUT, "which port?", present, mission, Spending())
     assert glance.text == " awaiting input (which port?) · at work: QA of 2 · checks 1/2 · /help "
+
+
+def test_glance_shows_what_is_spent() -> None:
+    spending = Spending({"QA": Spent(1, 10, 0, 1, 123_400_000)}, cap_nano=NANO)
+    glance = view.glance(RoomState.RUNNING, "", [], Mission(), spending)
+    assert glance.text == " running · at work: nobody of 0 · no checks yet · $0.123 of $1.00 · /help "
+
+
+def test_spending_names_roles_and_cap() -> None:
+    text = view.spending_text(Spending({"QA": Spent(1, 10, 0, 1, 123_400_000)}, cap_nano=NANO)).plain
+    assert text.splitlines()[0] == "- QA: 1 model calls, 10 tokens in (0 cached), 1 out, $0.123"
+    assert text.splitlines()[-1] == "The cap of this room: $1.00."
 
 
 def test_checks_are_one_line_each_and_clean() -> None:
