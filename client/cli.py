@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agents.settings import Settings
     from client.desk import Front
     from client.doctor import Subject
+    from client.hosts import Lab
 
 HOME = Path(__file__).resolve().parent.parent
 app = typer.Typer(
@@ -23,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+hosts_app = typer.Typer(help="The hosts the team may log in to.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(hosts_app, name="hosts")
 Objective = Annotated[list[str] | None, typer.Argument(help="What you want, in your own words.")]
 
 
@@ -83,6 +86,26 @@ def init() -> None:
     raise SystemExit(initialise.main(HOME))
 
 
+@hosts_app.command("list")
+def hosts_list() -> None:
+    """Every host of config/hosts.yaml, and whether its key is pinned."""
+    from client import hosts
+
+    print(hosts.listing(_lab()))
+
+
+@hosts_app.command("trust")
+def hosts_trust(
+    name: Annotated[str, typer.Argument(help="A host of config/hosts.yaml.")],
+    fingerprint: Annotated[str | None, typer.Option(help="Pin without asking if it is this one: SHA256:…")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Instead of another key pinned before.")] = False,
+) -> None:
+    """Fetch a host's key, show its fingerprint, and pin it if you say it is right."""
+    from client import hosts
+
+    hosts.trust(_lab(), name, wanted=fingerprint, replace=replace, ask=typer.confirm, say=print)
+
+
 def main() -> None:
     """The program."""
     from agents.domain.errors import BadInput, MiniLabError
@@ -133,13 +156,26 @@ def _front(settings: "Settings") -> "Front":
     return Front(place, settings.minilab_home, SecretMask(settings.secrets()), _term())
 
 
+def _lab() -> "Lab":
+    from client import hosts
+
+    settings = _settings()
+    return hosts.lab(settings.minilab_home, settings.state_dir, settings.ssh_key_dir)
+
+
 def _subject(settings: "Settings") -> "Subject":
     from client.doctor.rows import Endpoint, Subject
 
     key = settings.openai_api_key
     endpoint = Endpoint(settings.openai_api_base, key.get_secret_value(), settings.llm_model) if key else None
     return Subject(
-        settings.minilab_home, settings.state_dir, settings.redis_url, settings.room, settings.sandbox, endpoint
+        settings.minilab_home,
+        settings.state_dir,
+        settings.redis_url,
+        settings.room,
+        settings.sandbox,
+        endpoint,
+        settings.ssh_key_dir,
     )
 
 

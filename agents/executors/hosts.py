@@ -11,6 +11,7 @@ import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from paramiko.hostkeys import InvalidHostKey
 
 from agents.domain.errors import BadInput, Refused, SettingsError, ToolError
 from agents.domain.hosts import INVENTORY, Host, Inventory, fingerprint, parse
@@ -158,12 +159,24 @@ class Hosts:
             f"./minilab hosts trust {host.name} --replace",
         )
 
+    def pinned(self, name: str) -> dict[str, str]:
+        """Where `name` is, the way there, and every pinned key: what makes it the same host. Raise Refused."""
+        pins = self._pins()
+        return {
+            f"{host.name} {host.shown()}": ", ".join(
+                f"{kind} {fingerprint(key.asbytes())}"
+                for kind, key in sorted((pins.lookup(host.pin_name) or {}).items())
+                if key
+            )
+            for host in self.line(name)
+        }
+
     def _pins(self) -> paramiko.HostKeys:
         pins = paramiko.HostKeys()
         try:
             pins.load(str(self._known_hosts))
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, paramiko.SSHException) as error:
+        except (OSError, ValueError, paramiko.SSHException, InvalidHostKey) as error:
             raise ToolError(f"the pinned host keys can't be read: {type(error).__name__}") from None
         return pins

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from client.doctor import endpoint, places, programs
+from client.doctor import endpoint, hosts, places, programs
 from client.doctor.rows import Level, Row, Subject
 from client.text import one_line
 
@@ -40,6 +40,7 @@ async def examine(subject: Subject) -> list[Row]:
             asyncio.to_thread(programs.ansible),
             asyncio.to_thread(programs.bubblewrap, subject.sandbox),
             *(asyncio.to_thread(programs.program, row) for row in programs.PROGRAMS),
+            hosts.hosts(subject),
         )
     )
 

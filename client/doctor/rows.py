@@ -42,3 +42,4 @@ class Subject:
     room: str
     sandbox: str
     endpoint: Endpoint | None
+    key_dir: Path | None = None
