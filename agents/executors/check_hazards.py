@@ -95,20 +95,10 @@ def _file(path: str, text: str) -> Iterator[str]:
         if _PLUGIN_FOLDER.fullmatch(folder):
             yield f"{path}: Ansible loads programs from a folder called {folder}"
             return
-    documents: list[Any] = []
-    if place.suffix in _YAML_ENDINGS:
-        if len(text) > YAML_CHARS:
-            yield f"{path}: {len(text):,} characters of YAML are too much to examine"
-            return
-        try:
-            documents = list(yaml.load_all(text, Loader=_Loader))
-        except (yaml.YAMLError, RecursionError, ValueError):
-            if place.suffix:
-                yield f"{path}: not YAML that can be examined"
-                return
-        if fault := _unfathomable(documents):
-            yield f"{path}: {fault}"
-            return
+    documents, fault = _documents(place, text)
+    if fault:
+        yield f"{path}: {fault}"
+        return
     structured = [document for document in documents if isinstance(document, dict | list)]
     if not structured and re.search(r"(?m)^[^\S\n]*-", text) and place.suffix in _INI_ENDINGS:
         yield f"{path}: a host name that starts with a dash"
@@ -119,6 +109,19 @@ def _file(path: str, text: str) -> Iterator[str]:
         yield from _variables(document, path)
         if isinstance(document, list):
             yield from _tasks(document, path)
+
+
+def _documents(place: PurePosixPath, text: str) -> tuple[list[Any], str | None]:
+    """The YAML documents of a file that Ansible reads as YAML, or why they can't be examined."""
+    if place.suffix not in _YAML_ENDINGS:
+        return [], None
+    if len(text) > YAML_CHARS:
+        return [], f"{len(text):,} characters of YAML are too much to examine"
+    try:
+        documents = list(yaml.load_all(text, Loader=_Loader))
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return [], "not YAML that can be examined" if place.suffix else None
+    return documents, _unfathomable(documents)
 
 
 def _assigned(text: str, path: str) -> Iterator[str]:

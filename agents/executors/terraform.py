@@ -17,7 +17,7 @@ from typing import Any
 from agents.domain.errors import InvalidArguments, ToolError, ToolTimeout
 from agents.domain.mission import Verdict
 from agents.domain.redaction import SecretMask
-from agents.executors import plan_summary, terraform_commands
+from agents.executors import plan_summary, terraform_commands, terraform_hazards
 from agents.executors.plan_summary import SENSITIVE, PlanSummary
 from agents.executors.process import Finished, Processes, base_environment
 from agents.executors.terraform_commands import DETAILED_CHANGES, command
@@ -26,6 +26,7 @@ from agents.executors.workspace import Workspace
 
 CLI_CONFIG_FILE = "TF_CLI_CONFIG_FILE"
 LOCK_WAIT = 20.0  # seconds a plan or init waits for another run in the module; an apply doesn't wait
+_MAY_ACT = "may run programs (data external) or read outside its module (file(), module sources, the state's path)"
 _QUIET: dict[str, Any] = {"flags": ("no_color",), "input": False}
 
 
@@ -129,15 +130,19 @@ class Terraform:
         return self._module(module).saved()
 
     def hazards(self, module: str) -> tuple[str, ...]:
-        """The files because of which a mere plan of `module` may run programs; empty: it runs none."""
+        """The files because of which a mere plan of `module` may run programs or read this machine's files."""
         place = self._module(module)
         files = dict(self._configuration(place.shown))
         if any("../" in text for text in files.values()):  # modules elsewhere under infra/
             files = dict(self._configuration("infra"))
-        for file in (place.private / "data/modules").rglob("*.tf*"):
-            if file.is_file():
-                files[f"downloaded {file.name}"] = file.read_text(encoding="utf-8", errors="replace")
-        return tuple(name for name, text in files.items() if terraform_commands.runs_programs(text))
+        found = [name for name, text in files.items() if terraform_hazards.hazards(text, str(Path(name).parent))]
+        modules = place.private / "data/modules"
+        for file in modules.rglob("*.tf*"):
+            # as if `modules` were infra/: what a downloaded module uses must have been downloaded with it
+            folder = Path("infra") / file.relative_to(modules).parent
+            if file.is_file() and terraform_hazards.hazards(file.read_text("utf-8", "replace"), str(folder)):
+                found.append(f"downloaded {file.name}")
+        return tuple(found)
 
     async def apply(self, module: str, *, holder: str, timeout: float) -> Answer:
         """Apply the saved plan, once. Raise Refused if there is none, it was altered, or another run is at work."""
@@ -193,7 +198,7 @@ class Terraform:
         try:
             place = self._module(module)
             if found := await asyncio.to_thread(self.hazards, module):
-                return Verdict.UNKNOWN, f"a plan of it may run programs (data source external): {', '.join(found)}"
+                return Verdict.UNKNOWN, f"a plan of it {_MAY_ACT}: {', '.join(found)}"
             with tempfile.TemporaryDirectory(prefix="clean-", dir=place.private) as private:
                 out = Path(private) / "plan"
                 flags = ("no_color", "detailed_exitcode")

@@ -30,8 +30,6 @@ _UNRESOLVED = (
     re.compile(rf"Error while installing {_PROVIDER} \S+: (?P<why>.*)"),
 )
 _KNOWN_SOURCES = {"hashicorp/proxmox": "bpg/proxmox", "telmate/proxmox": "bpg/proxmox"}
-# a data source of that name runs a program of the module's choice during a plan; an escape may hide its name
-_PROGRAM = re.compile(r"(?i)\bexternal\b|\\u[0-9a-f]{4}")
 _HINTS = (
     (re.compile(r"Saved plan is stale"), "The state changed since that plan was made: plan first, then apply."),
     (
@@ -107,11 +105,6 @@ def hint(text: str) -> str | None:
     """The next step for a Terraform error, or None."""
     flat = " ".join(re.sub(r"[╷│╵]", " ", text).split())
     return unresolved_provider(text) or next((advice for pattern, advice in _HINTS if pattern.search(flat)), None)
-
-
-def runs_programs(text: str) -> bool:
-    """Whether a plan of this configuration may run programs: it names the `external` data source, or may hide it."""
-    return _PROGRAM.search(text) is not None
 
 
 def _provider_fix(source: str, why: str) -> str:
