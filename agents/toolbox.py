@@ -86,11 +86,15 @@ class Toolbox:
             ]
         )
 
-    async def halt(self) -> Halted:
-        """End every process tree, here and on hosts, and every hosted app."""
-        served = await self.hosting.stop_all()  # first: an app that is killed under it would be reported as crashed
-        ended = await asyncio.gather(self.processes.stop_all(), self._large.stop_all(), self.ssh.stop_all())
-        return Halted(sum(ended), served)
+    async def halt(self, role: str | None = None) -> Halted:
+        """End every process tree, hosted app and remote command, or what a role serves: its turn ends the rest."""
+        # first: an app that is killed under it would be reported as crashed
+        served = await self.hosting.stop_all(role)
+        if role is not None:
+            return Halted(apps=served)
+        *ended, remote = await asyncio.gather(self.processes.stop_all(), self._large.stop_all(), self.ssh.stop_all())
+        left = (*self.processes.unwilling, *self._large.unwilling, *self.ssh.left)
+        return Halted(sum(ended), served, remote, left)
 
     def _ssh(self, settings: Settings) -> Ssh:
         """SSH with the keys the User has set aside. Raise SettingsError where agents could write those."""

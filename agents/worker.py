@@ -31,6 +31,7 @@ from agents.runtime.listener import Agent, Limits, Progress
 from agents.runtime.prompts import PromptLibrary
 from agents.runtime.reply import DONE_MARK
 from agents.runtime.team import Notices, Team
+from agents.runtime.vigil import Vigil
 from agents.settings import Settings
 from agents.telemetry.execution_log import MarkdownExecutionLog
 from agents.telemetry.logs import configure
@@ -111,7 +112,8 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
         await transport.aclose()
 
     switchboard = Switchboard(opened, agents, toolbox.halt)
-    team = Team(opened, agents, switchboard, notices, Convergence(opened, lead) if lead else None, close)
+    vigil = Vigil(opened, switchboard)
+    team = Team(opened, agents, switchboard, notices, vigil, Convergence(opened, lead) if lead else None, close)
     log.info("team up", roles=" ".join(names), host=host)
     await _until_signalled(team)
 

@@ -124,10 +124,10 @@ class Hosting:
             await self._end(served)
             return served.app
 
-    async def stop_all(self) -> int:
-        """End everything; return how many apps that were."""
+    async def stop_all(self, role: str | None = None) -> int:
+        """End everything, or what the role serves; return how many apps that were."""
         async with self._turn:
-            served = list(self._served.values())
+            served = [one for one in self._served.values() if role in (None, one.app.role)]
             await asyncio.gather(*(self._end(one) for one in served))
             return len(served)
 

@@ -56,6 +56,7 @@ class Running:
     groups: tuple[str, ...] = ()
     started: float = field(default_factory=time.monotonic)
     ended_by_us: bool = False
+    unwilling: bool = False  # nobody saw its end in time
 
     async def wait(self, timeout: float | None = None) -> Finished:
         """Its end, for which it has `timeout` seconds. If they run out, or we are cancelled, its tree is ended."""
@@ -92,7 +93,7 @@ class Running:
             async with asyncio.timeout(UNWILLING):
                 await self.call.finished()
         except TimeoutError:
-            pass
+            self.unwilling = True
         finally:
             self.call.close()
 
@@ -104,6 +105,7 @@ class Processes:
         self._cap = output_cap
         self._spawner = Spawner()
         self._running: set[Running] = set()
+        self.unwilling: tuple[str, ...] = ()  # programs whose end the last `stop_all` didn't see
 
     async def run(
         self,
@@ -154,6 +156,7 @@ class Processes:
         running = [one for one in self._running if not one.call.ended]
         ends: list[Awaitable[None]] = [one.end() for one in running]
         await asyncio.gather(*ends)
+        self.unwilling = tuple(one.argv[0] for one in running if one.unwilling)
         return len(running)
 
 

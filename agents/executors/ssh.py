@@ -139,6 +139,11 @@ class Ssh:
                 self._drop(name, connection)
         return len(calls)
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What could not be ended on hosts, as far as is known."""
+        return tuple(f"{host}: {what}" for host, found in self._left.items() for what in found)
+
     async def aclose(self) -> None:
         """End everything and hang up."""
         await self.stop_all()

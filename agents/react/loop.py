@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agents.domain.errors import ModelError, OverBudget
@@ -50,7 +51,7 @@ class ReAct:
         await state.resume()
         outcome = await self._thought(state)
         self._tiers.ended(turn, outcome, state.stumbles > 0)
-        return outcome
+        return replace(outcome, unresolved=record.unresolved)
 
     async def _thought(self, state: TurnState) -> Outcome:
         turn, stumbles = state.turn, 0

@@ -8,7 +8,7 @@ from langchain_core.messages import messages_to_dict
 from agents.domain.message import Kind, Message
 from agents.domain.ports import Journal, Redactor
 from agents.domain.role import Role
-from agents.domain.turn import Claim, EntryKind, JournalEntry, ToolCall, ToolResult
+from agents.domain.turn import Claim, EntryKind, JournalEntry, ToolCall, ToolResult, unresolved
 from agents.react.messages import THOUGHTS, Reply
 from agents.react.wording import one_line, shortened
 
@@ -29,6 +29,12 @@ class Record:
         self._entries: list[JournalEntry] = []
         self._events: list[Message] = []
         self._numbered = 0
+        self._known = list(claim.entries)
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """The calls of an earlier try whose end nobody saw, nor looked for since."""
+        return unresolved(self._known)
 
     def note(self, step: int, text: str) -> None:
         """A word of the runtime to the model."""
@@ -68,6 +74,7 @@ class Record:
         entries, self._entries = self._entries, []
         events, self._events = self._events, []
         if entries:
+            self._known += entries
             await self._journal.record(self._claim, entries, events)
 
     def _message(self, reply: Reply) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import re
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from agents.domain.message import SYSTEM, USER, Kind, Message
 from agents.domain.mission import Mission, RoomState, report
@@ -36,7 +35,7 @@ class Convergence:
         """Nudge, take a default, or do nothing; return what was posted."""
         control = await self.opened.control.read()
         if control.state is RoomState.AWAITING_INPUT:
-            return await self._overdue_default()
+            return await self._overdue_default(control.now)
         if control.state is not RoomState.RUNNING or await self._anybody_busy():
             self._quiet_since = None
             return None
@@ -83,9 +82,9 @@ class Convergence:
             )
         )
 
-    async def _overdue_default(self) -> Message | None:
+    async def _overdue_default(self, now: float) -> Message | None:
         """The default of the last question, once its time is over."""
-        question = _last_question(await self.opened.room.said(20))
+        question = _last_question(await self.opened.room.said(20), now)
         if question is None:
             return None
         minutes, default = question
@@ -108,14 +107,13 @@ def _answered(said: list[Message]) -> bool:
     return bool(spoken) and spoken[-1].sender != USER and not spoken[-1].to
 
 
-def _last_question(said: list[Message]) -> tuple[float, str] | None:
-    """(minutes left, default) of the question that is open, None if none is."""
+def _last_question(said: list[Message], now: float) -> tuple[float, str] | None:
+    """(minutes left, default) of the question that is open, None if none is. Both times are the server's."""
     for message in reversed(said):
         if message.sender == USER or message.data.get("outcome") == StopReason.OVER_BUDGET.value:
             return None
         match = _DEFAULT.search(message.content)
         if match and message.data.get("outcome") == StopReason.AWAITING_INPUT.value:
-            asked = datetime.fromisoformat(message.timestamp)
-            passed = (datetime.now(UTC) - asked).total_seconds() / 60
-            return float(match[1]) - passed, match[2]
+            asked = int(message.seq.partition("-")[0]) / 1000
+            return float(match[1]) - (now - asked) / 60, match[2]
     return None

@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from agents.domain.errors import LeaseLost, MiniLabError, RoomUnavailable, StaleEpoch
+from agents.domain.errors import LeaseLost, MiniLabError, RoomError, RoomUnavailable, StaleEpoch
 from agents.domain.message import Message
 from agents.domain.mission import Presence
 from agents.domain.ports import Inbox, OpenRoom, Redactor
 from agents.domain.role import Role
-from agents.domain.turn import Claim, Outcome, StopReason
+from agents.domain.turn import Claim, Outcome, StopReason, unresolved
 from agents.runtime.prompts import PromptLibrary
-from agents.runtime.reply import ending
+from agents.runtime.reply import ending, parked
 
 log = structlog.get_logger()
 REPLY_CHARS = 40_000
+HALT_SECONDS = 4.0  # a turn that takes longer to end is reported as not stopped; the console waits five
+RELEASE_SECONDS = 1.0
 
 Progress = Callable[[int, str], None]
 """Told of each step: its number and what goes on in it."""
@@ -34,6 +36,15 @@ class Limits:
     poll: float = 2.0  # a safety net: wake-ups normally come from the channel
     window: int = 80
     hop_budget: int = 60
+    deaths: int = 3  # a turn that killed so many workers is parked
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A turn that was stopped: what went on in it, and whether it is over."""
+
+    activity: str
+    over: bool = True
 
 
 class Agent:
@@ -61,6 +72,7 @@ class Agent:
         self._limits = limits
         self._wake = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None
+        self._claim: Claim | None = None
         self._halting = False
         self._activity = "idle"
         self._step = 0
@@ -91,30 +103,50 @@ class Agent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._limits.poll)
 
-    async def halt(self) -> str | None:
-        """Cancel the turn under way and all it started, close it as stopped; return what it did, None if idle."""
-        turn, activity = self._turn, self._activity
-        if turn is None:
+    async def halt(self, before: int | None = None) -> Halt | None:
+        """Cancel the turn under way and all it started, close it as stopped. Return None if there is none to stop.
+
+        `before`: only a turn of an epoch before that one; None: only a turn that was taken from us.
+        """
+        turn, claim, activity = self._turn, self._claim, self._activity
+        if turn is None or claim is None or not await self._is_stopped(claim, before):
             return None
         self._halting = True
         turn.cancel()
-        await asyncio.wait([turn])
-        self._halting = False
-        return activity
+        _, still = await asyncio.wait([turn], timeout=HALT_SECONDS)
+        self._halting = bool(still)  # it is closed as stopped whenever it ends
+        return Halt(activity, not still)
+
+    async def _is_stopped(self, claim: Claim, before: int | None) -> bool:
+        if before is not None:
+            return claim.epoch < before
+        try:
+            await self._inbox.renew(claim)
+        except LeaseLost:
+            return True
+        return False
 
     async def _work_off(self) -> None:
-        """Claim and run turns until there is none. Cancelled, it leaves the turn open for whoever claims it next."""
+        """Claim and run turns until there is none. Cancelled, it hands the turn back to whoever claims it next."""
         while claim := await self._inbox.claim():
             turn = asyncio.create_task(self._guarded(claim), name=f"turn {self.name}")
-            self._turn = turn
+            self._turn, self._claim = turn, claim
             try:
                 await asyncio.wait([turn])
             except asyncio.CancelledError:
                 turn.cancel()
                 await asyncio.wait([turn])
+                await self._hand_back(claim)
                 raise
             finally:
-                self._turn, self._activity, self._step = None, "idle", 0
+                self._turn, self._claim, self._activity, self._step = None, None, "idle", 0
+                self._halting = False
+
+    async def _hand_back(self, claim: Claim) -> None:
+        """An orderly end is no death: nobody has to wait for the lease. Where the room is away, it runs out."""
+        with contextlib.suppress(RoomError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._inbox.release(claim)
 
     def _progress(self, step: int, activity: str) -> None:
         self._step, self._activity = step, activity
@@ -151,15 +183,19 @@ class Agent:
         role = self._prompts.role(self.name)
         started = time.monotonic()
         self._progress(0, "reading")
+        if claim.attempt > self._limits.deaths:
+            log.error("turn parked: it killed its workers", role=self.name, turn=claim.turn, deaths=claim.attempt - 1)
+            return parked(claim), role
         try:
             outcome = await self._reason(role, claim, self._progress)
         except (LeaseLost, StaleEpoch, RoomUnavailable):
             raise
         except MiniLabError as error:
-            outcome = Outcome(StopReason.FAILED, str(error))
+            outcome = Outcome(StopReason.FAILED, str(error), unresolved=unresolved(claim.entries))
         except Exception as error:  # the turn's boundary: said in the room, with the trace in the log
             log.exception("turn failed", role=self.name, turn=claim.turn)
-            outcome = Outcome(StopReason.FAILED, f"a fault in MiniLab itself ({type(error).__name__}); see its log")
+            text = f"a fault in MiniLab itself ({type(error).__name__}); see its log"
+            outcome = Outcome(StopReason.FAILED, text, unresolved=unresolved(claim.entries))
         log.info(
             "turn ended",
             role=self.name,

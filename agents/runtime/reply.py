@@ -7,7 +7,7 @@ from agents.domain.addressing import Roster, is_acknowledgement, normalised
 from agents.domain.message import SYSTEM, USER, Kind, Message
 from agents.domain.mission import Mission
 from agents.domain.role import Role
-from agents.domain.turn import Claim, Outcome, StopReason
+from agents.domain.turn import Claim, Outcome, StopReason, unresolved
 
 DONE_MARK = "[DONE]"
 AWAITING_MARK = "[AWAITING_INPUT]"
@@ -32,6 +32,47 @@ def ending(
     hop_budget: int,
 ) -> Ending:
     """How the turn ends. `said` is the window, oldest first. Message ids are the turn's own: a retry repeats none."""
+    end = _answered(role, roster, claim, outcome, said, mission, hop_budget)
+    return replace(end, replies=(*end.replies, _unseen(role, claim, outcome))) if outcome.unresolved else end
+
+
+def parked(claim: Claim) -> Outcome:
+    """The outcome of a turn that keeps killing its workers: it isn't tried again."""
+    last = claim.entries[-1] if claim.entries else None
+    where = f"step {last.step}, after {last.kind.value} {last.body.get('name', '')}".strip() if last else "its start"
+    asked = claim.deliveries[-1].message
+    text = (
+        f"This turn is parked: its worker died {claim.attempt - 1} times over it, the last time at {where}. It is "
+        f"not tried again. It was about (from @{asked.sender}): {one_line(asked.content, 300)}\n"
+        "Give the task in smaller pieces or in another way; the program's log says more."
+    )
+    steps = last.step if last else 0
+    return Outcome(StopReason.FAILED, text, "parked", steps, unresolved=unresolved(claim.entries))
+
+
+def _unseen(role: Role, claim: Claim, outcome: Outcome) -> Message:
+    """Tells the User of calls whose end nobody saw; it wakes nobody."""
+    calls = "\n".join(f"- {line}" for line in outcome.unresolved)
+    return Message(
+        sender=SYSTEM,
+        content=f"@User nobody saw how these calls of {role.name} ended (the worker died over them), and nobody has "
+        f"looked since. They may have happened, wholly or in part, or not at all:\n{calls}",
+        kind=Kind.SYSTEM,
+        id=f"{claim.turn}-unseen",
+        turn=claim.turn,
+        data={"unresolved": list(outcome.unresolved)},
+    )
+
+
+def _answered(
+    role: Role,
+    roster: Roster,
+    claim: Claim,
+    outcome: Outcome,
+    said: Sequence[Message],
+    mission: Mission,
+    hop_budget: int,
+) -> Ending:
     outcome = _marked(role, outcome)
     if outcome.reason in _TROUBLE:
         return _trouble(role, roster, claim, outcome)
@@ -103,6 +144,12 @@ def _message(role: Role, claim: Claim, outcome: Outcome, kind: Kind, text: str, 
         prompt_sha=role.sha,
         data={"outcome": outcome.reason.value, "steps": outcome.steps},
     )
+
+
+def one_line(text: str, cap: int) -> str:
+    """`text` on one line of at most `cap` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= cap else line[: cap - 1] + "…"
 
 
 def _repeats(sender: str, text: str, to: tuple[str, ...], said: Sequence[Message]) -> bool:

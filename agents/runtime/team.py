@@ -12,6 +12,7 @@ from agents.domain.ports import OpenRoom, Redactor
 from agents.runtime.control import Switchboard
 from agents.runtime.convergence import Convergence
 from agents.runtime.listener import Agent
+from agents.runtime.vigil import Vigil
 
 log = structlog.get_logger()
 HEARTBEAT = 3.0
@@ -47,6 +48,7 @@ class Team:
         agents: Sequence[Agent],
         switchboard: Switchboard,
         notices: Notices,
+        vigil: Vigil,
         convergence: Convergence | None,
         close: Callable[[], Awaitable[None]],
     ) -> None:
@@ -54,6 +56,7 @@ class Team:
         self._agents = agents
         self._switchboard = switchboard
         self._notices = notices
+        self._vigil = vigil
         self._convergence = convergence
         self._close = close
 
@@ -64,8 +67,9 @@ class Team:
                 group.create_task(self._switchboard.run(), name="switchboard")
                 group.create_task(self._notices.run(), name="notices")
                 group.create_task(self._beat(), name="heartbeat")
+                group.create_task(_watch(self._vigil), name="vigil")
                 if self._convergence:
-                    group.create_task(self._watch(self._convergence), name="convergence")
+                    group.create_task(_watch(self._convergence), name="convergence")
                 for agent in self._agents:
                     group.create_task(agent.run(), name=agent.name)
         finally:
@@ -78,12 +82,6 @@ class Team:
                     await self._opened.presence.beat(agent.presence())
             await asyncio.sleep(HEARTBEAT)
 
-    async def _watch(self, convergence: Convergence) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT)
-            with contextlib.suppress(RoomError):
-                await convergence.look()
-
     async def _leave(self) -> None:
         """End processes and apps; say good-bye if Redis still listens."""
         await self._close()
@@ -92,3 +90,11 @@ class Team:
                 for agent in self._agents:
                     await self._opened.presence.leave(agent.consumer)
         await self._opened.aclose()
+
+
+async def _watch(eye: Vigil | Convergence) -> None:
+    """Look every few seconds until cancelled; an outage is waited out."""
+    while True:
+        with contextlib.suppress(RoomError):
+            await eye.look()
+        await asyncio.sleep(HEARTBEAT)

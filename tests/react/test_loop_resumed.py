@@ -94,7 +94,9 @@ async def test_a_turn_that_broke_off_resumes_from_the_room_s_journal() -> None:
     assert again
     assert [entry.kind.value for entry in again.entries] == ["reply", "result", "reply", "intent"]
     resumed = stage(says("probed it"))
-    assert (await resumed.play(replace(turn(), claim=again))).text == "probed it"
+    outcome = await resumed.play(replace(turn(), claim=again))
+    assert outcome.text == "probed it"
+    assert [line.partition("(")[0] for line in outcome.unresolved] == ["save"], "it said so, but looked at nothing"
     assert "seen" in resumed.last_asked()
     assert "UNKNOWN OUTCOME: save" in resumed.last_asked()
     kinds = [event.kind for event in await opened.room.events()]

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, messages_to_dict
 
-from agents.domain.turn import Effect, EntryKind, JournalEntry, Status, StopReason, ToolCall, Usage
+from agents.domain.turn import Effect, EntryKind, JournalEntry, Status, StopReason, ToolCall, Usage, unresolved
 from agents.react.messages import Reply
 from agents.react.resume import rebuild
 from tests.react.doubles import assert_paired, call, calls, says
@@ -120,3 +120,39 @@ def test_what_is_no_reply_is_a_bug() -> None:
     )
     with pytest.raises(TypeError, match="human"):
         rebuild([entry])
+
+
+def journaled(*lines: str) -> list[JournalEntry]:
+    """Entries of lines such as `intent run_ansible a` or `result run_shell b read ok`."""
+    found = []
+    for line in lines:
+        kind, name, call, *rest = line.split()
+        effect = Effect(rest[0]) if rest else Effect.MUTATE
+        body = {"name": name, "args": {"n": 1}} | ({"status": rest[1]} if rest else {})
+        found.append(JournalEntry(EntryKind(kind), 1, body, call, effect))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        (["intent apply a"], 1),
+        (["intent apply a", "result apply a mutate ok"], 0),
+        (["intent apply a", "result apply a mutate error"], 0),
+        (["intent apply a", "result look b read ok"], 0),
+        (["intent apply a", "result look b read error"], 1),
+        (["intent apply a", "intent apply b", "result apply b mutate ok"], 0),
+        (["intent apply a", "intent save b", "result save b write ok"], 1),
+        (["result look z read ok", "intent apply a", "intent save b"], 2),
+        ([], 0),
+    ],
+)
+def test_what_nobody_saw_the_end_of(lines: list[str], left: int) -> None:
+    assert len(unresolved(journaled(*lines))) == left
+
+
+def test_an_unseen_call_is_shown_in_a_line_with_its_arguments_cut() -> None:
+    entry = JournalEntry(EntryKind.INTENT, 1, {"name": "save", "args": {"x": "y" * 500}}, "a", Effect.WRITE)
+    [line] = unresolved([entry])
+    assert line.startswith('save({"x": "yyy')
+    assert len(line) < 320

@@ -1,17 +1,26 @@
 """A silent team is nudged, then the User is asked; an unanswered question gets its default."""
 
 import asyncio
-from dataclasses import replace
 
 from agents.domain.message import Message
 from agents.domain.mission import Presence, RoomState, TcpProbe
 from agents.domain.turn import Outcome, StopReason
 from agents.room.in_memory import InMemoryRoom
+from agents.room.in_memory_store import Store
 from agents.runtime.convergence import Convergence, Patience
 from agents.tools.team import AskArgs, Questions
 from tests.support.team import FixedMission
 
 PROBE = TcpProbe(type="tcp", title="the port is open", host="127.0.0.1", port=1)
+
+
+class Clock:
+    """The server's."""
+
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 async def silent_room() -> InMemoryRoom:
@@ -74,15 +83,21 @@ async def test_a_question_that_was_answered_is_done() -> None:
 
 
 async def test_a_default_is_taken_when_its_time_is_over() -> None:
-    opened = await silent_room()
+    clock = Clock()
+    opened = InMemoryRoom("room", store=Store(clock))
+    await opened.room.post(Message("User", "publish a page"))
     args = AskArgs(question="Which port?", default="port 8089", timeout_minutes=10)
     text = await Questions(FixedMission()).ask(args)
-    question = Message("Architect", text, data={"outcome": StopReason.AWAITING_INPUT.value})
+    # the clock of the machine it was asked on is years ahead: the room's counts
+    question = Message(
+        "Architect", text, data={"outcome": StopReason.AWAITING_INPUT.value}, timestamp="2199-01-01T00:00:00+00:00"
+    )
     await opened.room.post(question)
     await opened.control.set_state(RoomState.AWAITING_INPUT)
     watch = Convergence(opened, "Architect")
+    clock.now += 9 * 60
     assert await watch.look() is None
-    await opened.room.post(replace(question, id="later", timestamp="2020-01-01T00:00:00.000+00:00"))
+    clock.now += 2 * 60
     taken = await watch.look()
     assert taken is not None
     assert taken.to == ("Architect",)

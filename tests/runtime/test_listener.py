@@ -8,8 +8,8 @@ from agents.domain.errors import ModelUnavailable
 from agents.domain.message import Kind
 from agents.domain.mission import RoomState
 from agents.domain.role import Role
-from agents.domain.turn import Claim, Outcome, StopReason
-from agents.runtime.listener import REPLY_CHARS
+from agents.domain.turn import Claim, Effect, EntryKind, JournalEntry, Outcome, StopReason
+from agents.runtime.listener import REPLY_CHARS, Halt
 from tests.runtime.conftest import Stage, says
 
 
@@ -116,13 +116,15 @@ async def test_halting_cancels_the_turn_and_closes_it(stage: Stage) -> None:
         raise AssertionError
 
     agent = stage.agent("Coder", forever)
-    assert await agent.halt() is None
+    assert await agent.halt(before=1) is None
     await stage.say("work", "Coder")
     while not agent.busy:
         await asyncio.sleep(0.01)
     assert agent.presence().state in ("reading", "thinking", "idle")
     await asyncio.sleep(0.05)
-    assert await agent.halt() == "thinking"
+    assert await agent.halt(before=0) is None, "of the epoch that is in force"
+    assert await agent.halt() is None, "nobody took it from us"
+    assert await agent.halt(before=1) == Halt("thinking")
     assert cancelled.is_set()
     await asyncio.sleep(0.1)
     assert len(stage.claims) == 1, "a halted turn isn't taken up again"
@@ -142,3 +144,68 @@ async def test_a_cancelled_worker_leaves_its_turn_to_the_next_one(stage: Stage) 
     stage.agent("Coder", lambda role, claim: says("taken up"), "same")
     await stage.until("taken up")
     assert stage.claims[0].turn == stage.claims[1].turn
+
+
+async def dying(stage: Stage, times: int, *entries: JournalEntry) -> None:
+    """A turn over which that many workers died."""
+    for number in range(times):
+        dead = stage.opened.reopened()
+        claim = await dead.inbox("Coder", f"dead-{number}").claim()
+        assert claim
+        if not number:
+            await dead.journal.record(claim, entries)
+        next(iter(stage.opened._store.turns.values())).till = 0.0
+
+
+async def test_a_turn_that_keeps_killing_its_workers_is_parked_and_the_lead_is_told(stage: Stage) -> None:
+    await stage.say("write\nit", "Coder")
+    intent = JournalEntry(EntryKind.INTENT, 2, {"name": "run_ansible", "args": {"playbook": "x"}}, "c", Effect.MUTATE)
+    await dying(stage, 3, JournalEntry(EntryKind.REPLY, 2, {}), intent)
+    stage.agent("Coder", lambda role, claim: says("never thought"))
+    report = await stage.until("parked")
+    assert report.to == ("Architect",)
+    assert "died 3 times over it, the last time at step 2, after intent run_ansible" in report.content
+    assert "(from @User): write it" in report.content
+    unseen = await stage.until("nobody saw")
+    assert (unseen.sender, unseen.to) == ("System", ())
+    assert 'run_ansible({"playbook": "x"})' in unseen.content
+    assert stage.claims == []
+    assert await stage.opened.inbox("Coder", "late").claim() is None
+
+
+async def test_a_turn_that_killed_two_workers_is_tried_again(stage: Stage) -> None:
+    await stage.say("write", "Coder")
+    await dying(stage, 2)
+    stage.agent("Coder", lambda role, claim: says(f"attempt {claim.attempt}"))
+    await stage.until("attempt 3")
+
+
+async def test_a_parked_turn_of_the_lead_is_told_to_the_user_alone(stage: Stage) -> None:
+    await stage.say("plan", "Architect")
+    for number in range(3):
+        assert await stage.opened.reopened().inbox("Architect", f"dead-{number}").claim()
+        next(iter(stage.opened._store.turns.values())).till = 0.0
+    stage.agent("Architect", lambda role, claim: says("never thought"))
+    report = await stage.until("parked")
+    assert (report.sender, report.to) == ("Architect", ())
+    assert "at its start" in report.content
+
+
+async def test_an_orderly_end_hands_the_turn_back_and_counts_as_no_death(stage: Stage) -> None:
+    async def forever(role: Role, claim: Claim) -> Outcome:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for number in range(5):
+        stage.agent("Coder", forever, f"consumer-{number}")
+        if not number:
+            await stage.say("work", "Coder")
+        async with asyncio.timeout(5):
+            while len(stage.claims) <= number:
+                await asyncio.sleep(0.01)
+        stage.tasks[number].cancel()
+        await asyncio.gather(stage.tasks[number], return_exceptions=True)
+    stage.agent("Coder", lambda role, claim: says("taken up"), "last")
+    await stage.until("taken up")
+    assert {claim.attempt for claim in stage.claims} == {1}
+    assert len({claim.turn for claim in stage.claims}) == 1
