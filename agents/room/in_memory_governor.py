@@ -82,7 +82,8 @@ class Ledger:
 
     def book(self, account: Account, role: str, spent: Spent) -> None:
         """Book it to the role, the room and the day."""
-        account.spent[role] = account.spent.get(role, Spent()) + spent
+        if spent != Spent():
+            account.spent[role] = account.spent.get(role, Spent()) + spent
         self.day = (int(self.clock() // DAY), self.today() + spent.nano)
 
     def lapse(self, account: Account) -> None:
