@@ -10,6 +10,7 @@ from pathlib import Path
 
 import paramiko
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
+from paramiko.pkey import UnknownKeyType
 
 from agents.domain.errors import BadInput, SessionError
 from agents.domain.hosts import INVENTORY, Host, Inventory, fingerprint, parse
@@ -104,7 +105,7 @@ def shown_key(line: tuple[Host, ...], place: Lab, pins: paramiko.HostKeys, secon
                     raise BadInput(f"the way goes through {host.name}: first ./minilab hosts trust {host.name}")
                 transport.auth_publickey(host.user, paramiko.PKey.from_path(_key_path(host, place)))
         return key
-    except (paramiko.SSHException, EOFError, OSError, ValueError) as error:
+    except (paramiko.SSHException, EOFError, OSError, ValueError, TypeError, UnknownKeyType) as error:
         detail = clean(str(error))[:200] or type(error).__name__
         raise SessionError(f"{host.name} ({host.shown()}) shows no key: {detail}") from None
     finally:

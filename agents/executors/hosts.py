@@ -54,10 +54,13 @@ class KeyRing:
         except OSError as error:
             reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
             raise failure(Fault.KEY, host.name, f"the key {path} can't be read: {reason}") from None
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise failure(Fault.KEY, host.name, f"{path} is no file")
-            raw = file.read(MAX_KEY_BYTES + 1)
+        try:
+            ordinary = stat.S_ISREG(os.fstat(fd).st_mode)
+            raw = os.read(fd, MAX_KEY_BYTES + 1) if ordinary else b""
+        finally:
+            os.close(fd)
+        if not ordinary:
+            raise failure(Fault.KEY, host.name, f"{path} is no file")
         return _key(host, path, raw)
 
     def _allowed(self, host: Host) -> Path:

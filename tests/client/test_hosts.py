@@ -1,5 +1,6 @@
 """`minilab hosts` and the doctor's row, against a real sshd."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,18 @@ def test_through_a_jump_host_that_is_trusted(lab: Lab, sshd: Sshd) -> None:
     inventory(lab, sshd, gate={"key": "../user"}, inner={"jump": "gate", "port": 1})
     with pytest.raises(SessionError, match="is not in"):
         trust(lab, "inner")
+
+
+def test_a_jump_hosts_key_that_can_not_be_used(lab: Lab, sshd: Sshd, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", str(keys / "locked")]
+    subprocess.run(argv, check=True, capture_output=True)
+    place = hosts.Lab(lab.inventory, keys, lab.known_hosts)
+    inventory(lab, sshd, gate={"key": "locked"}, inner={"jump": "gate"})
+    trust(place, "gate")
+    with pytest.raises(SessionError, match="encrypted"):
+        trust(place, "inner", replace=True)
 
 
 def test_nobody_to_trust(lab: Lab, sshd: Sshd) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -369,6 +370,68 @@ async def test_a_lost_connection_whose_rest_nobody_can_end_is_told(lab: Lab) -> 
     process.kill()
     for one in running(mark):
         one.kill()
+
+
+async def test_keys_of_every_kind_and_those_that_are_none(lab: Lab, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    lab.hosts._keys = KeyRing([keys], workspace=lab.workspace)
+    for kind, extra in (("rsa", ["-b", "2048"]), ("ecdsa", []), ("ed25519", [])):
+        make_key(keys / kind, kind, *extra)
+        lab.inventory(box={"key": kind})
+        with pytest.raises(ToolError, match=f"refused the key {kind}"):  # it was read, and offered
+            await lab.ssh.run("box", "true", SECONDS)
+    make_key(keys / "locked", "ed25519", passphrase="open sesame")
+    (keys / "folder").mkdir()
+    (keys / "torn").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
+    (keys / "large").write_bytes(b"x" * 100_000)
+    (keys / "linked").symlink_to(lab.sshd.key)
+    for name, said in (
+        ("locked", "has a passphrase"),
+        ("folder", "is no file"),
+        ("torn", "is no private key that can be read"),
+        ("large", "is no private key"),
+        (str(keys / "none"), "there is no key"),
+    ):
+        lab.inventory(box={"key": name})
+        with pytest.raises(ToolError, match=f"box: key: .*{said}"):
+            await lab.ssh.run("box", "true", SECONDS)
+    lab.inventory(box={"key": "linked"})  # a link in the User's own directory is the User's
+    assert (await lab.ssh.run("box", "true", SECONDS)).exit_code == 0
+
+
+async def test_pins_that_can_not_be_read_let_nobody_in(lab: Lab) -> None:
+    lab.known_hosts.write_text(f"{lab.hosts.inventory().hosts['box'].pin_name} ssh-ed25519 x\n")
+    with pytest.raises(ToolError, match="the pinned host keys can't be read"):
+        await lab.ssh.run("box", "true", SECONDS)
+
+
+async def test_a_copy_that_is_cancelled_or_stopped(lab: Lab, tmp_path: Path) -> None:
+    target = tmp_path / "large.bin"
+    content = os.urandom(64 << 20)
+    for end in ("cancel", "stop"):
+        call = asyncio.create_task(lab.ssh.put("box", content, str(target)))
+        until = time.monotonic() + SECONDS
+        while not list(tmp_path.glob("large.bin.minilab-*")):
+            assert time.monotonic() < until
+            await asyncio.sleep(0.002)
+        if end == "stop":
+            assert await lab.ssh.stop_all() == 1
+            with pytest.raises(ToolError, match="box: stopped"):
+                await call
+        else:
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        assert not target.exists()
+        for part in tmp_path.glob("large.bin.minilab-*"):
+            part.unlink()
+    assert await lab.ssh.put("box", b"after", str(target)) == str(target)
+
+
+def make_key(path: Path, kind: str, *extra: str, passphrase: str = "") -> None:
+    argv = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path), *extra]
+    subprocess.run(argv, check=True, capture_output=True)
 
 
 def closed_port() -> int:
