@@ -78,7 +78,7 @@ class Switchboard:
         elapsed = time.monotonic() - started
         receipts = []
         for name, turn in zip(names, turns, strict=True):
-            receipts.append(_receipt(name, turn, halted, elapsed, order))
+            receipts.append(_receipt(agents[name], turn, halted, elapsed, order))
             halted = Halted()  # what the agents of a process share is said once
         await asyncio.gather(*(self._opened.room.post(receipt) for receipt in receipts))
 
@@ -91,7 +91,8 @@ class Switchboard:
         return ending.result() if done else Halted(left=("processes and remote commands are still ending",))
 
 
-def _receipt(role: str, turn: Halt | None, halted: Halted, seconds: float, order: Message) -> Message:
+def _receipt(agent: Agent, turn: Halt | None, halted: Halted, seconds: float, order: Message) -> Message:
+    role = agent.name
     ending = (f"the turn ({turn.activity}) is still ending",) if turn and not turn.over else ()
     left = (*ending, *halted.left)
     counts = (
@@ -105,6 +106,7 @@ def _receipt(role: str, turn: Halt | None, halted: Halted, seconds: float, order
     parts += [f"NOT STOPPED: {', '.join(left)}"] * bool(left)
     receipt = {
         "role": role,
+        "consumer": agent.consumer,
         "cancelled": turn.activity if turn else None,
         "processes": halted.processes,
         "apps": halted.apps,
@@ -118,5 +120,5 @@ def _receipt(role: str, turn: Halt | None, halted: Halted, seconds: float, order
         kind=Kind.CONTROL,
         reply_to=order.id,
         data={"receipt": receipt},
-        id=f"{order.id}-{role}",
+        id=f"{order.id}-{agent.consumer}",
     )

@@ -1,17 +1,21 @@
 """What one can type: a table of commands. Help, completion and the manual derive from it; all else is said."""
 
+import asyncio
+import contextlib
 import difflib
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.text import Text
 
 from agents.domain.addressing import TEAM_TAGS, spoken
 from agents.domain.budget import nanos
-from agents.domain.errors import BadInput
+from agents.domain.errors import BadInput, RoomError
 from agents.domain.message import USER, Kind, Message
+from agents.domain.mission import RoomState
 from agents.domain.ports import OpenRoom
 from client.console import view
 from client.roster import Crew
@@ -19,6 +23,7 @@ from client.roster import Crew
 _TAG = re.compile(r"(?<![\w.@/+-])@([A-Za-z]\w*)(?![\w/@.])")
 _COMMAND = re.compile(r"\A/([A-Za-z]+)(?:\s+(.*))?\Z", re.DOTALL)
 
+RECEIPT_SECONDS = 5.0
 _CAP = re.compile(r"\A\$?(?P<amount>[0-9][0-9,]{0,14}(?:\.[0-9]{1,6})?)\s*(?P<unit>tokens?)?\Z", re.IGNORECASE)
 
 
@@ -31,17 +36,35 @@ class Desk:
     show: Callable[[Text], None]
     confirm: Callable[[str], Awaitable[bool]]
     leaving: bool = field(default=False)
+    _later: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it while the user goes on typing."""
+        task = asyncio.create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row: `/name args`, what it does, and the bare words that mean it too when they stand alone."""
+    """One row: `/name args`, what it does, and the bare words that mean it too when they stand alone.
+
+    `taggable`: such a word may be followed by one @tag.
+    """
 
     name: str
     args: str
     help: str
     run: Callable[[Desk, str], Awaitable[None]]
     words: tuple[str, ...] = ()
+    taggable: bool = False
+
+    def bare(self, text: str) -> str | None:
+        """The args of `text` where it is one of the bare words, else None."""
+        word, _, tag = text.partition(" ")
+        if word.upper() not in map(str.upper, self.words):
+            return None
+        return tag.strip() if not tag or (self.taggable and _TAG.fullmatch(tag.strip())) else None
 
     @property
     def usage(self) -> str:
@@ -54,9 +77,9 @@ async def submit(desk: Desk, line: str) -> None:
     text = line.strip()
     if not text:
         return
-    bare = next((row for row in COMMANDS if text.upper() in map(str.upper, row.words)), None)
+    bare = next(((row, args) for row in COMMANDS if (args := row.bare(text)) is not None), None)
     if bare:
-        await bare.run(desk, "")
+        await bare[0].run(desk, bare[1])
     elif match := _COMMAND.match(text):
         await _named(match[1].lower()).run(desk, (match[2] or "").strip())
     else:
@@ -87,8 +110,50 @@ def _named(name: str) -> Command:
 
 
 async def _stop(desk: Desk, args: str) -> None:
-    """End what is under way everywhere; each agent answers with its receipt."""
-    await desk.opened.control.stop(_order("stop", f"STOP{f': {args}' if args else ''}"))
+    """End what is under way everywhere, or at one role; each agent answers with its receipt."""
+    control, present = desk.opened.control, await desk.opened.presence.present()
+    since = (await control.read()).now
+    tag, _, why = args.partition(" ") if args.startswith("@") else ("", "", args)
+    role = _role(desk, tag) if tag else None
+    text = f"STOP{f' @{role}' if role else ''}{f': {why.strip()}' if why.strip() else ''}"
+    order = _order("stop", text, **({"role": role} if role else {}))
+    if role:
+        await control.stop_role(role, order)
+    else:
+        await control.stop(order)
+    asked = {one.consumer: one.role for one in present if role in (None, one.role)}
+    desk.later(_roll_call(desk, order, asked, since))
+
+
+async def _roll_call(desk: Desk, order: Message, asked: dict[str, str], since: float) -> None:
+    """Name those who send no receipt. `asked`: roles by worker; `since`: the server's clock before the order."""
+    silent = dict(asked)
+    with contextlib.suppress(TimeoutError, RoomError):
+        async with asyncio.timeout(RECEIPT_SECONDS):
+            async for message in desk.opened.room.follow(f"{int(since * 1000) - 1}-0"):
+                if message.reply_to == order.id:
+                    silent.pop(str(message.data.get("receipt", {}).get("consumer")), None)
+                if not silent:
+                    return
+    if silent:
+        names = ", ".join(f"{role} ({worker})" for worker, role in sorted(silent.items()))
+        desk.show(
+            view.notice(
+                f"no receipt in {RECEIPT_SECONDS:g} s from {names}: dead, cut off or held. Nothing new can start "
+                "there, because every act asks the room first; what runs there already may go on"
+            )
+        )
+
+
+async def _pause(desk: Desk, args: str) -> None:
+    """Hold the room; each turn waits at its next step."""
+    await desk.opened.control.pause(_order("pause", f"PAUSE{f': {args}' if args else ''}"))
+
+
+async def _resume(desk: Desk, args: str) -> None:
+    if (await desk.opened.control.read()).state is not RoomState.PAUSED:
+        raise BadInput("the room isn't paused; /pause holds it, and a stopped team goes on when you say something")
+    await desk.opened.control.resume(_order("resume", "RESUME"))
 
 
 async def _clear(desk: Desk, args: str) -> None:
@@ -98,8 +163,19 @@ async def _clear(desk: Desk, args: str) -> None:
         desk.show(view.notice("nothing was cleared"))
 
 
-def _order(action: str, text: str) -> Message:
-    return Message(sender=USER, content=text, kind=Kind.CONTROL, data={"action": action})
+def _order(action: str, text: str, **data: str) -> Message:
+    return Message(sender=USER, content=text, kind=Kind.CONTROL, data={"action": action, **data})
+
+
+def _role(desk: Desk, tag: str) -> str:
+    """The role that `tag` calls. Raise BadInput naming the nearest."""
+    crew = desk.crew()
+    role = crew.roster.by_tag.get(tag.removeprefix("@").lower())
+    if role is None:
+        near = difflib.get_close_matches(tag, crew.tags, n=1)
+        hint = f"; nearest: {near[0]}" if near else f"; there are {', '.join(crew.tags)}"
+        raise BadInput(f"nobody is called {tag}{hint}. Nobody was stopped")
+    return role
 
 
 async def _exit(desk: Desk, args: str) -> None:
@@ -160,7 +236,16 @@ def cap_of(text: str) -> tuple[int | None, int | None]:
 
 
 COMMANDS = (
-    Command("stop", "[why]", "stop everybody now: model calls, commands, hosted pages", _stop, ("STOP",)),
+    Command(
+        "stop",
+        "[@Role] [why]",
+        "stop everybody, or one, now: queries, commands, pages",
+        _stop,
+        ("STOP",),
+        taggable=True,
+    ),
+    Command("pause", "[why]", "hold everybody at the next step; nothing is lost", _pause),
+    Command("resume", "", "let a paused team go on where it was", _resume),
     Command("clear", "", "stop, and wipe history, inboxes and mission (asks first)", _clear, ("CLEAR",)),
     Command("mission", "", "your words as the team sees them, and the checks", _mission),
     Command("checks", "", "the acceptance checks and their last verdicts", _checks),

@@ -1,5 +1,6 @@
 """What one types and what becomes of it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from agents.domain.budget import Ask, Spent
 from agents.domain.errors import BadInput, MessageTooLarge
 from agents.domain.message import Kind, Message
 from agents.domain.mission import HostedApp, Presence, RoomState, TcpProbe
+from client.console import commands
 from client.console.commands import COMMANDS, Desk, help_text, submit
 from tests.support.desk import desk_of
 
@@ -28,6 +30,8 @@ async def _posted(desk: Desk) -> list[Message]:
         ("look at `@QA` and me@QA.example", ("Architect",)),
         ("/etc/hosts is wrong", ("Architect",)),
         ("STOP it when it is done", ("Architect",)),
+        ("STOP @QA from meddling", ("QA",)),
+        ("CLEAR @QA", ("QA",)),
         ("two\nlines", ("Architect",)),
     ],
 )
@@ -60,6 +64,70 @@ async def test_stop(prompts: Path, line: str) -> None:
     [order] = await _posted(desk)
     assert (order.kind, order.data["action"], order.sender) == (Kind.CONTROL, "stop", "User")
     assert shown.questions == []
+    await asyncio.sleep(0)
+    assert shown.lines == [], "nobody is in the room, nobody is missed"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("STOP @QA", "STOP @QA"),
+        ("stop @qa_alias", "STOP @QA"),
+        ("/stop @QA wrong host", "STOP @QA: wrong host"),
+    ],
+)
+async def test_one_role_is_stopped(prompts: Path, line: str, said: str) -> None:
+    desk, _ = desk_of(prompts)
+    await submit(desk, "@QA check and @Coder write")
+    await submit(desk, line)
+    assert await desk.opened.inbox("QA", "q").claim() is None
+    assert await desk.opened.inbox("Coder", "c").claim()
+    assert (await desk.opened.control.read()).epoch == 0
+    order = (await _posted(desk))[-1]
+    assert (order.content, order.data) == (said, {"action": "stop", "role": "QA"})
+
+
+async def test_stopping_nobody_s_role_stops_nobody(prompts: Path) -> None:
+    desk, _ = desk_of(prompts)
+    with pytest.raises(BadInput, match="nearest: @Coder"):
+        await submit(desk, "STOP @Codr")
+    assert await _posted(desk) == []
+
+
+async def test_those_who_send_no_receipt_are_named(prompts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "RECEIPT_SECONDS", 0.3)
+    desk, shown = desk_of(prompts)
+    for role in ("Coder", "QA"):
+        await desk.opened.presence.beat(Presence(role, f"{role}-1", "here", "idle"))
+    for answering in (("Coder-1",), ("Coder-1", "QA-1")):
+        shown.lines.clear()
+        await submit(desk, "STOP")
+        order = (await _posted(desk))[-1]
+        for worker in answering:
+            receipt = Message(
+                worker.partition("-")[0],
+                "stopped",
+                Kind.CONTROL,
+                reply_to=order.id,
+                data={"receipt": {"consumer": worker}},
+            )
+            await desk.opened.room.post(receipt)
+        await asyncio.sleep(0.5)
+        assert ("QA (QA-1)" in shown.text) == (len(answering) == 1)
+        assert "Coder" not in shown.text
+
+
+async def test_pause_and_resume(prompts: Path) -> None:
+    desk, _ = desk_of(prompts)
+    with pytest.raises(BadInput, match="isn't paused"):
+        await submit(desk, "/resume")
+    await submit(desk, "do it")
+    await submit(desk, "/pause lunch")
+    control = await desk.opened.control.read()
+    assert (control.state, control.reason) == (RoomState.PAUSED, "PAUSE: lunch")
+    await submit(desk, "/resume")
+    assert (await desk.opened.control.read()).state is RoomState.RUNNING
+    assert [message.data.get("action") for message in await _posted(desk)] == [None, "pause", "resume"]
 
 
 @pytest.mark.parametrize("line", ["CLEAR", "/clear"])
