@@ -15,7 +15,8 @@ _PER_TOKEN = NANO // 1_000_000  # prices are per million tokens
 class Budget:
     """What bounds a room (`usd`, `tokens`, `room_…`), and all rooms on one Redis together (`usd_day`, `rpm`, `tpm`).
 
-    Dollars; tokens; requests and tokens in any `window` seconds. None: no bound.
+    Dollars; tokens; requests and tokens in any `window` seconds. None: no bound. No query takes more than `lapse`
+    seconds: a reservation older than that has lost its worker.
     """
 
     usd: float | None = 1.0
@@ -26,6 +27,7 @@ class Budget:
     room_rpm: int | None = None
     room_tpm: int | None = None
     window: float = 60.0
+    lapse: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

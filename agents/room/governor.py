@@ -16,22 +16,21 @@ from agents.domain.errors import RoomError
 from agents.room.connection import Arg, Link
 from agents.room.keys import Keys
 
-LAPSE = 600.0  # seconds after which a reservation's worker counts as dead
 LONGEST_NAP = 1.0  # seconds between looks while waiting
 RELEASE_WITHIN = 1.0  # seconds
 _FIGURES = tuple(part.name for part in fields(Spent))
 
 
 class RedisGovernor:
-    """The `Governor` port on Redis. `lapse`: seconds after which an unsettled reservation is booked as it stands."""
+    """The `Governor` port on Redis."""
 
-    def __init__(self, link: Link, keys: Keys, budget: Budget | None = None, *, lapse: float = LAPSE) -> None:
+    def __init__(self, link: Link, keys: Keys, budget: Budget | None = None) -> None:
         budget = budget or Budget()
         self._link = link
         self._room = keys.channel
         self._keys = keys.budget()
         self._budget = budget
-        self._lapse = round(lapse * 1000)
+        self._lapse = round(budget.lapse * 1000)
         self._caps: tuple[Arg, Arg] = (_bound(nanos(budget.usd)), _bound(budget.tokens))
         self._bounds: tuple[Arg, ...] = (
             *self._caps,

@@ -97,12 +97,11 @@ class Ledger:
 class InMemoryGovernor:
     """The `Governor` port in memory."""
 
-    def __init__(self, ledger: Ledger, room: str, budget: Budget | None = None, *, lapse: float = 600.0) -> None:
+    def __init__(self, ledger: Ledger, room: str, budget: Budget | None = None) -> None:
         self._ledger = ledger
         self._room = room
         self._account = ledger.accounts.setdefault(room, Account())
         self._budget = budget or Budget()
-        self._lapse = lapse
 
     async def reserve(self, ask: Ask) -> None:
         """See the port."""
@@ -177,7 +176,7 @@ class InMemoryGovernor:
             return False
         self._leave(ask.id)
         place = [ledger.clock(), float(ask.tokens)]
-        account.open[ask.id] = Open(ask, ledger.clock() + self._lapse, place)
+        account.open[ask.id] = Open(ask, ledger.clock() + self._budget.lapse, place)
         account.used.append(place)
         ledger.used.append(place)
         return True

@@ -22,14 +22,14 @@ class Office:
         self._stack = AsyncExitStack()
         self.room = f"room-{new_id()[:8]}"
 
-    def governor(self, budget: Budget | None = None, room: str = "", lapse: float = 600.0) -> Governor:
+    def governor(self, budget: Budget | None = None, room: str = "") -> Governor:
         """A governor of a room."""
         room = room or self.room
         if self.url is None:
-            return InMemoryGovernor(self._ledger, room, budget, lapse=lapse)
+            return InMemoryGovernor(self._ledger, room, budget)
         link = Link(self.url, 5)
         self._stack.push_async_callback(link.aclose)
-        return RedisGovernor(link, Keys(room), budget, lapse=lapse)
+        return RedisGovernor(link, Keys(room), budget)
 
     async def close(self) -> None:
         """Close the connections."""

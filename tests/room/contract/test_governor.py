@@ -156,7 +156,7 @@ async def test_high_spending_is_told_until_somebody_was_told_and_again_under_a_n
 
 
 async def test_a_lapsed_reservation_is_booked_at_its_estimate(office: Office) -> None:
-    governor = office.governor(lapse=0.05)
+    governor = office.governor(Budget(lapse=0.05))
     dead = ask("QA", tokens=300)
     await governor.reserve(dead)
     await asyncio.sleep(0.1)
