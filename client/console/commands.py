@@ -239,7 +239,7 @@ COMMANDS = (
     Command(
         "stop",
         "[@Role] [why]",
-        "stop everybody, or one, now: queries, commands, pages",
+        "stop everybody or one now: queries, commands, pages",
         _stop,
         ("STOP",),
         taggable=True,
