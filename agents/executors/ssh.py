@@ -33,6 +33,7 @@ REAP_SECONDS = 8.0
 YOUNG_SECONDS = 2.0
 MARGIN = 2.0  # seconds beyond the host's own timeout before we end the call ourselves
 THREADS = 64
+REMEMBERED = 50
 T = TypeVar("T")
 _BROKEN = (paramiko.SSHException, EOFError, OSError)
 
@@ -100,9 +101,18 @@ class Ssh:
         self._locks: dict[str, asyncio.Lock] = {}
         self._calls: set[_Call] = set()
         self._left: dict[str, tuple[str, ...]] = {}
+        self._unended: tuple[str, ...] = ()
         self._reaping: set[asyncio.Task[tuple[str, ...]]] = set()
         # it would print what a strange server sends; each fault reaches the caller as an error
         logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+
+    def pinned(self, host: str) -> dict[str, str]:
+        """What makes it the same host again. Raise Refused for one that isn't in the inventory."""
+        return self._hosts.pinned(host)
+
+    def known(self) -> tuple[str, ...]:
+        """Every host of the inventory. Raise ToolError naming its fault."""
+        return tuple(self._hosts.inventory().hosts)
 
     async def run(self, host: str, command: str, timeout: float) -> RemoteRun:
         """Run a shell command on the host for at most `timeout` seconds."""
@@ -128,7 +138,7 @@ class Ssh:
 
     async def stop_all(self) -> int:
         """End every call and what it started on its host; return how many calls that were."""
-        calls = list(self._calls)
+        calls, self._unended = list(self._calls), ()
         for call in calls:
             call.stop()
         with suppress(TimeoutError):
@@ -141,8 +151,8 @@ class Ssh:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What could not be ended on hosts, as far as is known."""
-        return tuple(f"{host}: {what}" for host, found in self._left.items() for what in found)
+        """What could not be ended on hosts since the last STOP began, each with its host."""
+        return self._unended
 
     async def aclose(self) -> None:
         """End everything and hang up."""
@@ -237,7 +247,11 @@ class Ssh:
             raise
 
     async def _reap(self, connection: "_Connection", marker: str, age: float) -> tuple[str, ...]:
-        command = remote_commands.reaping(marker, young=age < YOUNG_SECONDS)
+        left = await self._searched(connection, remote_commands.reaping(marker, young=age < YOUNG_SECONDS))
+        self._unended = (*self._unended, *(f"{connection.line[-1].name}: {what}" for what in left))[-REMEMBERED:]
+        return left
+
+    async def _searched(self, connection: "_Connection", command: str) -> tuple[str, ...]:
         attempt = Attempt()
         try:
             async with asyncio.timeout(REAP_SECONDS):

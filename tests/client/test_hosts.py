@@ -99,7 +99,7 @@ def test_a_jump_hosts_key_that_can_not_be_used(lab: Lab, sshd: Sshd, tmp_path: P
     place = hosts.Lab(lab.inventory, keys, lab.known_hosts)
     inventory(lab, sshd, gate={"key": "locked"}, inner={"jump": "gate"})
     trust(place, "gate")
-    with pytest.raises(SessionError, match="encrypted"):
+    with pytest.raises(SessionError, match="password-protected"):
         trust(place, "inner", replace=True)
 
 

@@ -297,6 +297,23 @@ async def test_a_key_that_was_not_set_aside(lab: Lab, key: str) -> None:
     assert (await lab.ssh.run("box", "true", SECONDS)).exit_code == 0
 
 
+async def test_what_makes_a_host_the_same_again(lab: Lab) -> None:
+    lab.inventory(gate={}, inner={"jump": "gate"}, box={})
+    before = lab.ssh.pinned("inner")
+    assert [way.split()[0] for way in before] == ["gate", "inner"]
+    assert all("ssh-ed25519 SHA256:" in keys for keys in before.values())
+    assert lab.ssh.pinned("inner") == before
+    lab.inventory(gate={"port": 2222}, inner={"jump": "gate"})
+    assert lab.ssh.pinned("inner") != before
+    lab.inventory(gate={}, inner={"jump": "gate"})
+    lab.known_hosts.write_bytes(lab.sshd.wrong_known_hosts.read_bytes())
+    assert list(lab.ssh.pinned("inner")) == list(before)
+    assert lab.ssh.pinned("inner") != before
+    assert sorted(lab.ssh.known()) == ["gate", "inner"]
+    with pytest.raises(Refused, match="known hosts"):
+        lab.ssh.pinned("other")
+
+
 def test_keys_where_agents_write(lab: Lab) -> None:
     for place in (lab.base / "tmp", lab.base / "tmp/keys", lab.base):
         with pytest.raises(SettingsError, match="keys can't lie where agents write"):
@@ -366,6 +383,9 @@ async def test_a_lost_connection_whose_rest_nobody_can_end_is_told(lab: Lab) -> 
     lab.ssh._connections["box"].transport.close()
     with pytest.raises(ToolError, match=r"box: route: .*can't be asked what still runs: box: host key"):
         await call
+    assert "can't be asked what still runs" in lab.ssh.left[0]
+    assert await lab.ssh.stop_all() == 0
+    assert lab.ssh.left == ()
     lab.known_hosts.write_bytes(pinned)
     process.kill()
     for one in running(mark):
