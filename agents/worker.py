@@ -23,10 +23,12 @@ from agents.react.loop import ReAct
 from agents.react.models import ChatModel, Pace
 from agents.react.transport import Endpoint, Timeouts, Transport
 from agents.room import open_room
+from agents.room.keyring import Keyring
 from agents.room.opening import RedisOpenRoom
 from agents.runtime.budget import BudgetAlarm
 from agents.runtime.control import Switchboard
 from agents.runtime.convergence import Convergence
+from agents.runtime.forgeries import Forgeries
 from agents.runtime.listener import Agent, Limits, Progress
 from agents.runtime.prompts import PromptLibrary
 from agents.runtime.reply import DONE_MARK
@@ -40,6 +42,7 @@ from agents.tools.gate import ToolGate
 
 log = structlog.get_logger()
 FIRST_CONTACT = 10.0  # seconds Redis is given to answer at start
+WATCHER = "Observer"  # the role whose process reports forgeries; every process drops them
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,9 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     """Run the named roles until SIGTERM or SIGINT. Raise BadInput or RoomError for what can't be started."""
     redactor = SecretMask(settings.secrets())
     configure(settings.log_level, redactor)
-    opened = await _opened(settings)
+    opened = await _opened(settings, names)
     notices = Notices(opened, redactor)
+    opened.signatures.complain = Forgeries(notices.say if WATCHER in names else _log_forgery).heard
     prompts = PromptLibrary(settings.minilab_home / "prompts", notices.say)
     roles = [prompts.role(name) for name in names]
     toolbox = Toolbox(settings, opened, redactor)
@@ -118,13 +122,21 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     await _until_signalled(team)
 
 
-async def _opened(settings: Settings) -> RedisOpenRoom:
-    """The room. A Redis that can't be reached now is an error; one that goes away later is waited for."""
+async def _opened(settings: Settings, names: Sequence[str]) -> RedisOpenRoom:
+    """The room, with the keys of `names`.
+
+    A Redis that can't be reached now is an error; one that goes away later is waited for.
+    """
     if settings.redis_url is None:
         raise SettingsError("REDIS_URL: not set; ./minilab up starts a Redis of its own, agents alone need one given")
     first = await open_room(settings.redis_url, settings.room, patience=FIRST_CONTACT)
     await first.aclose()
-    return await open_room(settings.redis_url, settings.room, lease=settings.lease_seconds)
+    keyring = Keyring.load(settings.state_dir / "keys", names).require(names)
+    return await open_room(settings.redis_url, settings.room, lease=settings.lease_seconds, keyring=keyring)
+
+
+def _log_forgery(text: str) -> None:
+    log.warning("notice", text=text)
 
 
 def _budget(settings: Settings) -> Budget:

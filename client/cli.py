@@ -26,6 +26,13 @@ app = typer.Typer(
 )
 hosts_app = typer.Typer(help="The hosts the team may log in to.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(hosts_app, name="hosts")
+keys_app = typer.Typer(
+    help="Signing keys and Redis' users.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(keys_app, name="keys")
 Objective = Annotated[list[str] | None, typer.Argument(help="What you want, in your own words.")]
 
 
@@ -104,6 +111,35 @@ def hosts_trust(
     from client import hosts
 
     hosts.trust(_lab(), name, wanted=fingerprint, replace=replace, ask=typer.confirm, say=print)
+
+
+@keys_app.command("init")
+def keys_init(
+    renew: Annotated[list[str] | None, typer.Option(help="Make this one's key anew: Coder, User, …")] = None,
+) -> None:
+    """Make the keys that are missing: one per role and yours. Messages and decisions are signed with them."""
+    from client import keys
+
+    raise SystemExit(keys.init(_settings().state_dir / "keys", renew or ()))
+
+
+@keys_app.command("list")
+def keys_list() -> None:
+    """Whose keys are on this machine, and the public ones in short, to compare with another machine's."""
+    from client import keys
+
+    raise SystemExit(keys.show(_settings().state_dir / "keys"))
+
+
+@keys_app.command("acl")
+def keys_acl(
+    target: Annotated[Path | None, typer.Argument(help="File to write, readable by you only; else printed.")] = None,
+) -> None:
+    """Redis' user list: one user per role and yours, each with the least rights. Passwords lie beside the keys."""
+    from client import keys
+
+    settings = _settings()
+    raise SystemExit(keys.write_acl(settings.state_dir / "keys", settings.room, target))
 
 
 def main() -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import IO
 
 from agents.domain.errors import SessionError
+from agents.domain.message import USER
 from agents.domain.mission import Presence
 from agents.domain.ports import OpenRoom
 from agents.domain.role import ROLES
 from agents.room import open_room
+from agents.room.keyring import Keyring, create
 from client.child import Child
 
 REHEARSAL_KEY = "no-key-in-a-rehearsal"  # masked everywhere like any key: a plain word would be missed in the story
@@ -42,6 +44,11 @@ class Place:
     patience: float = 5.0
     ready_within: float = 60.0
     restarts: int = 3
+
+    @property
+    def keys(self) -> Path:
+        """Where the keys are."""
+        return self.state_dir / "keys"
 
 
 @dataclass
@@ -102,7 +109,9 @@ async def visit(place: Place) -> AsyncIterator[Session]:
 
 @contextlib.asynccontextmanager
 async def _joined(url: str, place: Place) -> AsyncIterator[Session]:
-    opened = await open_room(url, place.room, patience=place.patience)
+    await (await open_room(url, place.room, patience=place.patience)).aclose()  # no Redis is the first thing to say
+    keyring = Keyring.load(place.keys, [USER])
+    opened = await open_room(url, place.room, patience=place.patience, keyring=keyring)
     try:
         yield Session(opened, url, ours=False, rehearsing=place.rehearsing)
     finally:
@@ -119,12 +128,15 @@ async def _started(place: Place, lock: IO[str], tell: Tell) -> AsyncIterator[Ses
         ends.push_async_callback(server.stop)
         if server.warning:
             tell(server.warning)
-        opened = await open_room(server.url, place.room, patience=place.patience)
-        ends.push_async_callback(opened.aclose)
-        if server.kind == "external" and await _beating(opened):
+        if server.kind == "external" and await _beating(server.url, place):
             tell(f"joining the team that is up in room {place.room}")
-            yield Session(opened, server.url, ours=False, rehearsing=place.rehearsing)
+            async with _joined(server.url, place) as session:
+                yield session
             return
+        create(place.keys, (*ROLES, USER))
+        keyring = Keyring.load(place.keys, [USER])
+        opened = await open_room(server.url, place.room, patience=place.patience, keyring=keyring)
+        ends.push_async_callback(opened.aclose)
         json.dump({"url": server.url, "room": place.room, "pid": os.getpid()}, lock)
         lock.flush()
         environment = _environment(place, server.url)
@@ -186,17 +198,18 @@ async def _watch(session: Session, agents: Child, place: Place, tell: Tell) -> N
     session.over.set_result(what)
 
 
-async def _beating(opened: OpenRoom) -> bool:
-    """Whether a live team is here: a heartbeat newer than the ones found, not what a dead team left behind."""
-    seen = _ages(await opened.presence.present())
-    if not seen:
+async def _beating(url: str, place: Place) -> bool:
+    """Whether a live team is there: a heartbeat newer than the ones found, not what a dead team left behind."""
+    async with contextlib.aclosing(await open_room(url, place.room, patience=place.patience)) as opened:
+        seen = _ages(await opened.presence.present())
+        if not seen:
+            return False
+        for _ in range(int(7 / _POLL)):
+            await asyncio.sleep(_POLL)
+            now = _ages(await opened.presence.present())
+            if any(age < seen[consumer] for consumer, age in now.items() if consumer in seen):
+                return True
         return False
-    for _ in range(int(7 / _POLL)):
-        await asyncio.sleep(_POLL)
-        now = _ages(await opened.presence.present())
-        if any(age < seen[consumer] for consumer, age in now.items() if consumer in seen):
-            return True
-    return False
 
 
 def _ages(present: Sequence[Presence]) -> dict[str, float]:

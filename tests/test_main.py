@@ -13,6 +13,7 @@ import pytest
 from agents.domain.errors import BadInput
 from agents.domain.role import ROLES
 from agents.room import open_room
+from agents.room.keyring import create
 from agents.worker import chosen
 from tests.conftest import REPOSITORY
 from tests.support.redis_server import RedisServer
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.real
 def agents(home: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
     if not (home / "prompts").exists():
         shutil.copytree(REPOSITORY / "prompts", home / "prompts")
+    create(home / ".minilab" / "keys", ROLES)
     base = {"PATH": os.environ["PATH"], "HOME": str(home), "MINILAB_HOME": str(home)}
     return subprocess.Popen(
         [sys.executable, "-m", "agents", *arguments],
@@ -76,6 +78,14 @@ def test_a_missing_prompt_is_named(tmp_path: Path, own_server: RedisServer) -> N
     exit_code, err = ended(agents(tmp_path, "QA", REDIS_URL=own_server.url))
     assert exit_code == 2
     assert "prompts/QA.md" in err
+
+
+def test_without_its_key_no_role_is_played(tmp_path: Path, own_server: RedisServer) -> None:
+    create(tmp_path / ".minilab" / "keys", ROLES)
+    (tmp_path / ".minilab" / "keys" / "QA.key").unlink()
+    exit_code, err = ended(agents(tmp_path, "QA", REDIS_URL=own_server.url))
+    assert exit_code == 2
+    assert "no private key of QA here: run ./minilab keys init" in err
 
 
 async def test_agents_come_and_go(tmp_path: Path, own_server: RedisServer) -> None:

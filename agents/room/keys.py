@@ -37,6 +37,10 @@ class Keys:
             self.control, self.log, self.said, ids, f"{ids}:old", self.turns, self.mission, self.roles
         )  # fmt: skip
 
+    def within(self, pattern: str) -> str:
+        """The room's keys whose rest matches `pattern`."""
+        return f"{self._tag}:{pattern}"
+
     def inbox(self, role: str) -> str:
         """The inbox of a role."""
         return f"{self._tag}:inbox:{role}"

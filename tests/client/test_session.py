@@ -11,6 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agents.domain.message import USER
+from agents.domain.role import ROLES
+from agents.room.keyring import create
 from tests.client.conftest import Lab
 
 pytestmark = [pytest.mark.real, pytest.mark.e2e]
@@ -176,6 +179,12 @@ def test_another_place_on_the_same_redis_joins_a_live_team(lab: Lab, tmp_path: P
         _line(up, "/help lists")
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
+        stranger = lab.run("run", "done there", MINILAB_TEST_HOME=str(elsewhere))
+        assert (stranger.returncode, stranger.stdout) == (1, "")
+        assert "minilab keys init" in stranger.stderr
+        (elsewhere / ".minilab" / "keys").mkdir(mode=0o700)
+        for name in ("public.json", "User.key"):
+            shutil.copy2(lab.home / ".minilab" / "keys" / name, elsewhere / ".minilab" / "keys" / name)
         ran = lab.run("run", "done there", MINILAB_TEST_HOME=str(elsewhere))
         assert (ran.returncode, ran.stdout) == (0, "[DONE] the page answers\n"), ran.stderr
         assert "joining the team" in ran.stderr
@@ -250,6 +259,7 @@ def test_console_without_a_team_says_how_to_start_one(lab: Lab) -> None:
 
 
 def test_console_in_an_empty_room_names_who_is_missing(lab: Lab) -> None:
+    create(lab.home / ".minilab" / "keys", (*ROLES, USER))
     ran = lab.run("console", typed="exit\n")
     assert ran.returncode == 0
     assert "not in the room: Architect, Coder, DevOps, Security, QA, Observer" in ran.stderr

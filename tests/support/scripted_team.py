@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from agents.domain.message import USER, Kind, Message
 from agents.domain.mission import HttpProbe, Presence, RoomState, Verdict
@@ -16,6 +17,7 @@ from agents.domain.ports import OpenRoom
 from agents.domain.role import ROLES
 from agents.domain.turn import StopReason
 from agents.room import open_room
+from agents.room.keyring import Keyring
 
 Act = Callable[[OpenRoom], Awaitable[None]]
 
@@ -92,7 +94,8 @@ async def _answer(opened: OpenRoom) -> None:
 
 
 async def _main() -> None:
-    opened = await open_room(os.environ["REDIS_URL"], os.environ["ROOM"])
+    keys = Keyring.load(Path(os.environ["MINILAB_TEST_HOME"]) / ".minilab" / "keys", (*ROLES, USER))
+    opened = await open_room(os.environ["REDIS_URL"], os.environ["ROOM"], keyring=keys)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     tasks = [asyncio.create_task(work) for work in (_beat(opened), _answer(opened))]
