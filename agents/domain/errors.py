@@ -18,7 +18,8 @@ MiniLabError
 │   ├── MissingBinary       names the program and how to get it
 │   ├── ToolTimeout
 │   └── Refused             policy, role or state says no
-│       └── ApprovalUnusable  the approval isn't one of this act, or not any more
+│       ├── ApprovalUnusable  the approval isn't one of this act, or not any more
+│       └── LedgerUnavailable  it could not be recorded, so it must not be done
 ├── SessionError            a team can't be started here, or can't be joined
 └── ModelError
     ├── ModelUnavailable    transient, retries exhausted: endpoint and last answer named
@@ -102,6 +103,10 @@ class Refused(ToolError):
 
 class ApprovalUnusable(Refused):
     """The approval doesn't cover exactly this act now: undecided, rejected, expired, used, or another act's."""
+
+
+class LedgerUnavailable(Refused):
+    """The ledger can't be written: what can't be recorded must not be done."""
 
 
 class SessionError(MiniLabError):
