@@ -175,10 +175,12 @@ def over_budget(spending: Spending, budget: Budget, day: bool) -> OverBudget:
             "Raise BUDGET_USD_DAY and start again, or go on tomorrow"
         )
     total = spending.total
-    more = f"/budget {2 * (spending.cap_nano or NANO) / NANO:.2f}"
     if spending.cap_tokens is not None and total.tokens >= spending.cap_tokens:
-        more = f"/budget {2 * spending.cap_tokens} tokens"
+        cap, more = f"{spending.cap_tokens:,} tokens", f"/budget {2 * spending.cap_tokens} tokens"
+    else:
+        cap = dollars(spending.cap_nano or 0, 2)
+        more = f"/budget {2 * (spending.cap_nano or 0) / NANO:.2f}"
     return OverBudget(
-        f"the room's budget of {spending.cap} is spent ({dollars(total.nano)}, {total.tokens:,} tokens). "
+        f"the room's budget of {cap} is spent ({dollars(total.nano)}, {total.tokens:,} tokens). "
         f"Nobody asks a model until the User raises it, say with {more}, and says go on"
     )
