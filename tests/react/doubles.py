@@ -7,6 +7,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage
 
 from agents.domain.addressing import Roster
+from agents.domain.effect import EffectRecord, EffectState, Lease
 from agents.domain.message import Message
 from agents.domain.ports import Journal, TurnContext
 from agents.domain.redaction import SecretMask
@@ -90,6 +91,17 @@ class RecordingJournal:
 
     async def commit(self, claim: Claim, outcome: Outcome, replies: Sequence[Message] = ()) -> list[Message]:
         raise AssertionError("the loop commits nothing")
+
+    async def begin_effect(
+        self, claim: Claim, intent: JournalEntry, *, approval: str | None, digest: str, lease: Lease | None = None
+    ) -> str:
+        raise AssertionError("effects are the gate's")
+
+    async def end_effect(self, effect: str, state: EffectState) -> None:
+        raise AssertionError("effects are the gate's")
+
+    async def effects(self) -> list[EffectRecord]:
+        raise AssertionError("effects are the gate's")
 
 
 Act = Callable[[ToolCall], ToolResult | Awaitable[ToolResult]]
