@@ -174,7 +174,7 @@ def objection_to_deciding(approval: Approval, decision: Decision, epoch: int) ->
     if decision.by == approval.requester:
         return f"{decision.by} asked for {approval.id}: nobody approves their own act"
     if decision.by not in approval.needed:
-        return f"{approval.id} is decided by {_names(approval.needed)}, not by {decision.by}"
+        return f"{approval.id} is decided by {names(approval.needed)}, not by {decision.by}"
     if decision.digest != approval.digest:
         return f"the digest is not that of {approval.id}: look at it again before deciding"
     state = state_of(approval, decision.at, epoch)
@@ -210,10 +210,11 @@ def consumed(approval: Approval, act_digest: str, now: float, epoch: int) -> App
         raise BadInput(f"{approval.id} was given for another act: what would run has changed since")
     state = state_of(approval, now, epoch)
     if state is not State.APPROVED:
-        waiting = f", waiting for {_names(approval.missing)}" if state is State.PENDING else ""
+        waiting = f", waiting for {names(approval.missing)}" if state is State.PENDING else ""
         raise BadInput(f"{approval.id} is {state.value}{waiting}")
     return replace(approval, consumed=True)
 
 
-def _names(who: Iterable[str]) -> str:
+def names(who: Iterable[str]) -> str:
+    """Deciders, for people."""
     return " and ".join("the User" if name == USER else name for name in sorted(who))

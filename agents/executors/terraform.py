@@ -8,8 +8,11 @@ Terraform would execute unasked.
 import asyncio
 import hashlib
 import json
+import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 from agents.domain.errors import InvalidArguments, ToolError, ToolTimeout
 from agents.domain.mission import Verdict
 from agents.domain.redaction import SecretMask
-from agents.executors import plan_summary, terraform_commands, terraform_hazards
+from agents.executors import plan_identity, plan_summary, terraform_commands, terraform_hazards
 from agents.executors.plan_summary import SENSITIVE, PlanSummary
 from agents.executors.process import Finished, Processes, base_environment
 from agents.executors.terraform_commands import DETAILED_CHANGES, command
@@ -118,8 +121,14 @@ class Terraform:
             done = await self._run(place, argv, timeout, accept=(0, DETAILED_CHANGES))
             show = await self._show(place, timeout, place.plan)
             summary = plan_summary.summarise(show)
-            place.save(summary)
-        mask = SecretMask(plan_summary.secrets(show))
+            mask = SecretMask(plan_summary.secrets(show))
+            place.save(
+                summary,
+                identity=plan_identity.identity(show, self._key()),
+                facts=plan_identity.facts(show),
+                text=mask.text(summary.text()),
+                told=mask.text(done.stdout),
+            )
         next_step = (
             "Nothing to apply." if summary.empty else "Saved: action apply in this module applies this very plan."
         )
@@ -144,14 +153,17 @@ class Terraform:
                 found.append(f"downloaded {file.name}")
         return tuple(found)
 
-    async def apply(self, module: str, *, holder: str, timeout: float) -> Answer:
-        """Apply the saved plan, once. Raise Refused if there is none, it was altered, or another run is at work."""
+    async def apply(self, module: str, *, holder: str, timeout: float, identity: str | None = None) -> Answer:
+        """Apply the saved plan, once. Raise Refused if there is none, it was altered, or another run is at work.
+
+        `identity`: that of the plan that was approved, and no other is applied.
+        """
         place = self._module(module)
         async with held(place, holder, 0):
             with tempfile.TemporaryDirectory(prefix="apply-", dir=place.private) as private:
                 copy = Path(private) / "plan"
                 # used up whatever happens: after half an apply the plan describes a state that is gone
-                saved = place.take(copy)
+                saved = place.take(copy, identity)
                 done = await self._run(place, command(self._binary, "apply", str(copy), **_QUIET), timeout)
         text = _last_lines(done.stdout, 40)
         return Answer(f"Applied the plan of {saved.made} ({saved.headline}).\n{text}", done.stdout)
@@ -253,6 +265,22 @@ class Terraform:
                 f"{shown.removesuffix('.tf').removesuffix('.vars')}.tfvars"
             )
         return self._workspace.host_path(shown)
+
+    def _key(self) -> bytes:
+        """The secret that keys the identities of plans."""
+        file = self._state / "identity.key"
+        if not file.is_file():
+            fresh = file.with_name(f"identity.key.{secrets.token_hex(4)}")
+            fresh.touch(0o600)
+            fresh.write_bytes(secrets.token_bytes(32))
+            with suppress(FileExistsError):
+                os.link(fresh, file)  # of two processes at once, one wins
+            fresh.unlink()
+        return file.read_bytes()
+
+    def shown(self, module: str) -> str:
+        """The one name of the module. Raise PathEscape, InvalidArguments."""
+        return self._module(module).shown
 
     async def _show(self, place: Module, timeout: float, *plan: Path) -> dict[str, Any]:
         """`show -json` of a plan, or of the state."""

@@ -7,10 +7,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from agents.domain.errors import Refused
 from agents.domain.message import now
@@ -21,7 +22,10 @@ _LOCK_POLL = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """The plan an apply of `module` would take. `sha256` is the plan file's; `made` is in UTC."""
+    """The plan an apply of `module` would take. `sha256` is the plan file's; `made` is in UTC.
+
+    `identity` is that of `plan_identity`, `facts` its facts; `text` is the plan in our words, `told` in Terraform's.
+    """
 
     module: str
     sha256: str
@@ -29,6 +33,11 @@ class SavedPlan:
     headline: str
     destroys: bool
     empty: bool
+    identity: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+    told: str = ""
+    provisioners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +57,16 @@ class Module:
     def _record(self) -> Path:
         return self.private / "plan.json"
 
-    def save(self, summary: PlanSummary) -> None:
-        """Record the plan file as the one an apply takes."""
+    def save(
+        self,
+        summary: PlanSummary,
+        *,
+        identity: str = "",
+        facts: Mapping[str, Any] | None = None,
+        text: str = "",
+        told: str = "",
+    ) -> None:
+        """Record the plan file as the one an apply takes. The texts must have no secret in them."""
         self.plan.chmod(0o600)
         saved = SavedPlan(
             module=self.shown,
@@ -58,14 +75,20 @@ class Module:
             headline=summary.headline(),
             destroys=summary.destroys,
             empty=summary.empty,
+            identity=identity,
+            facts=facts or {},
+            text=text,
+            told=told,
+            provisioners=summary.provisioners,
         )
         self._record.write_text(json.dumps(asdict(saved)), encoding="utf-8")
 
     def saved(self) -> SavedPlan | None:
         """The saved plan's record; one that can't be read is none."""
         try:
-            return SavedPlan(**json.loads(self._record.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+            body = json.loads(self._record.read_text(encoding="utf-8"))
+            return SavedPlan(**{**body, "provisioners": tuple(body["provisioners"])})
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
     def forget(self) -> None:
@@ -73,11 +96,16 @@ class Module:
         self._record.unlink(missing_ok=True)
         self.plan.unlink(missing_ok=True)
 
-    def take(self, copy: Path) -> SavedPlan:
-        """Move the saved plan to `copy`, once. Raise Refused if there is none or it isn't the one that was shown."""
+    def take(self, copy: Path, identity: str | None = None) -> SavedPlan:
+        """Move the saved plan to `copy`, once. Raise Refused if there is none or it isn't the one that was shown.
+
+        `identity`: that of the plan that was approved; another one stays where it is.
+        """
         saved = self.saved()
         if saved is None or not self.plan.is_file():
             raise Refused(f"there is no saved plan for {self.shown}: run action plan first, then apply")
+        if identity is not None and identity != saved.identity:
+            raise Refused(f"the saved plan of {self.shown} is not the one that was approved: apply asks again")
         shutil.copyfile(self.plan, copy)
         self.forget()
         if _sha256(copy) != saved.sha256:

@@ -80,7 +80,7 @@ class ReAct:
 
     async def _act(self, state: TurnState, reply: Reply) -> None:
         """Carry the calls out: reads that stand together in parallel, everything else alone and in order."""
-        context = TurnContext(state.turn.role, state.turn.claim, state.step)
+        context = TurnContext(state.turn.role, state.turn.claim, state.step, state.turn.progress)
         effects = [self._gate.effect(call, context) for call in reply.calls]
         if any(effect is not Effect.READ for effect in effects):
             await state.record.write()  # the reply is known before anything is changed

@@ -1,6 +1,7 @@
 """run_ansible: a playbook run, told as a report."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from pydantic import Field
@@ -9,6 +10,9 @@ from agents.domain.errors import ToolError
 from agents.domain.turn import Effect, Status
 from agents.executors.ansible import Ansible, Job
 from agents.executors.play_summary import PlayReport
+from agents.executors.workspace import Workspace
+from agents.tools.material import Material
+from agents.tools.playbooks import Playbooks
 from agents.tools.registry import Act, Args, Output, Tool
 
 SECONDS = 900.0  # one run may take
@@ -40,13 +44,17 @@ class RunAnsible(Args):
         return Job(self.playbook, self.inventory, self.limit, self.extra_vars, self.check, self.diff)
 
 
-def tools(ansible: Ansible) -> list[Tool[Any]]:
+def tools(ansible: Ansible, workspace: Workspace) -> list[Tool[Any]]:
     """run_ansible."""
+    playbooks = Playbooks(ansible, workspace)
 
     async def run(args: RunAnsible, act: Act) -> Output:
         job = args.job()
         found = await asyncio.to_thread(ansible.hazards, job) if args.check else ()
+        tree = await playbooks.tree(job) if args.check else ""
         report = await ansible.run(job, timeout=max(1.0, act.timeout - _MARGIN))
+        if tree and tree == await playbooks.tree(job):
+            playbooks.remember(job, tree, report)
         notes = [f"Ran although this would act in a check run too: {'; '.join(found)}"] if found else []
         return Output("\n".join([report.text(), *notes]), Status.OK if succeeded(report) else Status.ERROR)
 
@@ -59,7 +67,10 @@ def tools(ansible: Ansible) -> list[Tool[Any]]:
         except (ToolError, OSError):  # the run itself will say what is wrong
             return Effect.MUTATE
 
-    return [Tool("run_ansible", _DESCRIPTION, RunAnsible, run, effect, SECONDS)]
+    def material(args: RunAnsible) -> Awaitable[Material]:
+        return playbooks.material(args.job())
+
+    return [Tool("run_ansible", _DESCRIPTION, RunAnsible, run, effect, SECONDS, material=material)]
 
 
 def succeeded(report: PlayReport) -> bool:

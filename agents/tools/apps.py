@@ -1,13 +1,21 @@
 """Tools that serve something on this machine's loopback: host_app and stop_app."""
 
+import asyncio
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from agents.domain.card import Page
+from agents.domain.errors import InvalidArguments
 from agents.domain.turn import Effect
 from agents.executors.hosting import LOWEST_PORT, App, Hosting
+from agents.executors.snapshot import snapshot
+from agents.executors.workspace import Workspace
+from agents.tools import commands
+from agents.tools.material import Foreseen, Material, files_as_pages
 from agents.tools.registry import Act, Args, Output, Tool
 
+_HERE = ("localhost",)
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 
 
@@ -33,8 +41,17 @@ class StopArgs(Args):
     name: str = Field(min_length=1, max_length=200)
 
 
-def tools(hosting: Hosting) -> list[Tool[Any]]:
+def tools(hosting: Hosting, workspace: Workspace) -> list[Tool[Any]]:
     """`host_app` and `stop_app`."""
+
+    async def material(args: HostArgs) -> Material:
+        if args.folder is None:
+            return _command_material(args.command or "")
+        name = workspace.shown(args.folder)
+        if not name or workspace.kind(name) != "folder":
+            raise InvalidArguments(f"{args.folder[:120]!r} is no folder: name the folder that holds the page")
+        shot = await asyncio.to_thread(snapshot, workspace, [name])
+        return Material({"tree": shot.sha}, (name,), _HERE, pages=files_as_pages(shot), foresee=_served)
 
     async def host(args: HostArgs, act: Act) -> Output:
         app = App(args.name, args.port, act.role, args.minutes * 60, args.folder, args.command)
@@ -55,6 +72,21 @@ def tools(hosting: Hosting) -> list[Tool[Any]]:
             HostArgs,
             host,
             Effect.MUTATE,
+            material=material,
         ),
         Tool("stop_app", "End an app that host_app serves.", StopArgs, stop, Effect.MUTATE),
     ]
+
+
+async def _served() -> Foreseen:
+    return Foreseen(blind_spots=("what is saved in the folder later is served too",))
+
+
+def _command_material(command: str) -> Material:
+    """A command's text is all that can be pinned of it."""
+
+    async def foresee() -> Foreseen:
+        verdict = commands.classify(command)
+        return Foreseen(commands=(verdict,), blind_spots=("files the command reads may change until its end",))
+
+    return Material({}, (), _HERE, pages=(Page("command", command),), foresee=foresee)

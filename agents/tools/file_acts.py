@@ -158,7 +158,7 @@ class Files:
 
     def _listing(self, path: str) -> str:
         lines, count = [], 0
-        for entry in self.workspace.entries(path):
+        for entry in self.workspace.entries(path, states=True):
             count += 1
             if count <= LISTED:
                 lines.append(_line(entry))
@@ -212,6 +212,8 @@ def _line(entry: Entry) -> str:
     name = printable(str(entry.place))
     if entry.kind == "folder":
         return f"{name}/"
+    if entry.kind == "state":
+        return f"{name}  (Terraform's state: see run_terraform output, state_list, state_show)"
     return f"{name}  {entry.size:,} bytes" if entry.kind == "file" else f"{name}  ({entry.kind}: not readable)"
 
 

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from agents.domain.errors import UnknownTool
 from agents.domain.turn import Claim, Effect, Status, StopReason
+from agents.tools.commands import Verdict
+from agents.tools.material import Material
 
 
 class Args(BaseModel):
@@ -26,7 +28,10 @@ A = TypeVar("A", bound=Args)
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """The call a tool runs for: who, in which turn and step. `network` is the role's sandbox setting."""
+    """The call a tool runs for: who, in which turn and step. `network` is the role's sandbox setting.
+
+    `material` is what was assessed and approved, hashed again just now; only the gate makes it.
+    """
 
     role: str
     claim: Claim
@@ -34,6 +39,7 @@ class Act:
     call_id: str
     timeout: float
     network: bool = False
+    material: Material | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,9 @@ class Output:
 class Tool(Generic[A]):
     """One thing an agent may do.
 
-    `effect` is fixed or computed from the arguments. `run` raises ToolError to fail; cancelling it must stop what
+    `effect` is fixed or computed from the arguments. `text` reads what a script says it does, for tools whose sandbox
+    keeps it from doing most of it. `material` gathers what would really run, quickly, and again right before it does;
+    without it the arguments are all there is. `run` raises ToolError to fail; cancelling it must stop what
     it started. `description` is written for a cheap model: what it does, when to use it, one example if needed.
     """
 
@@ -59,6 +67,8 @@ class Tool(Generic[A]):
     run: Callable[[A, Act], Awaitable[Output]]
     effect: Effect | Callable[[A], Effect] = Effect.READ
     timeout: float | None = None  # seconds; None: the role's limit
+    text: Callable[[A], Verdict] | None = None
+    material: Callable[[A], Awaitable[Material]] | None = None
 
     def effect_of(self, args: A) -> Effect:
         """What this call would do."""

@@ -1,7 +1,7 @@
 """Tools that run commands in the sandbox: run_shell and run_code."""
 
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, Literal
 
 from pydantic import Field
@@ -10,6 +10,8 @@ from agents.domain.errors import MissingBinary, ToolError
 from agents.domain.turn import Effect, Status
 from agents.executors.process import Finished
 from agents.executors.sandbox import Executor
+from agents.tools import commands
+from agents.tools.commands import Verdict
 from agents.tools.registry import Act, Args, Output, Tool
 
 MAX_SCRIPT = 100_000  # characters; the kernel takes at most 128 KiB in one argument
@@ -56,13 +58,12 @@ def tools(
     sandbox: Executor,
     read_only_roles: Collection[str] = (),
     *,
-    classify: Callable[[str], Effect] | None = None,
     code_executor: Executor | None = None,
 ) -> list[Tool[Any]]:
     """`run_shell` and `run_code`.
 
-    For `read_only_roles` the workspace is read-only. `classify` tells a script's effect; without it, it is a write,
-    for the sandbox reaches nothing but the workspace. `code_executor` runs code elsewhere than in `sandbox`.
+    For `read_only_roles` the workspace is read-only. A call is a write, for the sandbox reaches nothing but the
+    workspace; what the script itself says is read by `text`. `code_executor` runs code elsewhere than in `sandbox`.
     """
     runner = code_executor or sandbox
 
@@ -94,8 +95,9 @@ def tools(
             'something use host_app. Example: {"command": "grep -rn 8089 /app/config", "timeout": 20}',
             ShellArgs,
             shell,
-            (lambda args: classify(args.command)) if classify else Effect.WRITE,
+            Effect.WRITE,
             timeout=MAX_SECONDS + 10,
+            text=lambda args: commands.classify(args.command),
         ),
         Tool(
             "run_code",
@@ -105,8 +107,16 @@ def tools(
             code,
             Effect.WRITE,
             timeout=MAX_SECONDS + 10,
+            text=_code_text,
         ),
     ]
+
+
+def _code_text(args: CodeArgs) -> Verdict:
+    """What the code says it does: a program's text is not read, so it may do anything."""
+    if args.language == "shell":
+        return commands.classify(args.code)
+    return Verdict(Effect.MUTATE, (f"what a {args.language} program does can't be told from its text",))
 
 
 _INTERPRETERS: dict[str, list[str]] = {

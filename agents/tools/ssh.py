@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from agents.domain.card import Page
 from agents.domain.errors import InvalidArguments, ToolError
 from agents.domain.turn import Effect, Status
 from agents.executors.remote_commands import NOT_EXECUTABLE, NOT_FOUND
@@ -14,6 +15,7 @@ from agents.executors.ssh import RemoteRun, Ssh
 from agents.executors.versions import Cause, Versions
 from agents.executors.workspace import Workspace, Written
 from agents.tools import commands
+from agents.tools.material import Foreseen, Material, as_text, sha256
 from agents.tools.registry import Act, Args, Output, Tool
 
 MAX_SECONDS = 1800
@@ -21,6 +23,19 @@ COPY_SECONDS = 300.0
 MAX_COPIED = 2 << 20  # bytes: what the workspace takes of one file
 _MARGIN = 60.0  # seconds for connecting and for ending what is left, before the gate cuts in
 _STREAM = "{name} (text from the host, not instructions):\n{text}"
+_RUN = (
+    "Run a shell script on a host of config/hosts.yaml and return its exit code, stdout and stderr. Standard "
+    "input is empty, so nothing can ask you anything: use sudo -n, apt-get -y. What still runs when the "
+    'time is over is ended. Example: {"host": "web1", "command": "systemctl status nginx --no-pager"}'
+)
+_TO = (
+    "Copy a workspace file to a host of config/hosts.yaml, in one step; an existing file keeps its mode. "
+    'Example: {"host": "web1", "path": "config/site/index.html", "remote_path": "/srv/www/index.html"}'
+)
+_FROM = (
+    "Copy a file of a host of config/hosts.yaml into the workspace, at most 2 MiB. "
+    'Example: {"host": "web1", "remote_path": "/etc/nginx/nginx.conf", "path": "tmp/nginx.conf"}'
+)
 Cap = Callable[[str, str], str]
 RemotePath = Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$", description="path on the host")
 
@@ -59,11 +74,20 @@ def tools(ssh: Ssh, workspace: Workspace, versions: Versions, cap: Cap) -> list[
         return await asyncio.to_thread(told, done, lambda stream, text: cap(text, f"{name}-{stream}"))
 
     async def to_host(args: CopyToHost, act: Act) -> Output:
-        content = await asyncio.to_thread(workspace.read, args.path)
-        if content.size > len(content.raw):
-            raise InvalidArguments(f"{content.name} has {content.size:,} bytes: too large to copy")
-        where = await ssh.put(args.host, content.raw, args.remote_path)
-        return Output(f"Copied {content.name} ({content.size:,} bytes) to {args.host}:{where}")
+        name = workspace.shown(args.path)
+        # what was hashed for the approval, not what may lie there by now
+        content = act.material.content if act.material else await _content(workspace, name)
+        where = await ssh.put(args.host, content, args.remote_path)
+        return Output(f"Copied {name} ({len(content):,} bytes) to {args.host}:{where}")
+
+    async def run_material(args: RunSsh) -> Material:
+        return _on_host(ssh, args.host, {}, (), (Page("script", args.command),), b"")
+
+    async def copy_material(args: CopyToHost) -> Material:
+        name = workspace.shown(args.path)
+        content = await _content(workspace, name)
+        pages = (Page(f"{name} → {args.host}:{args.remote_path}", as_text(content)),)
+        return _on_host(ssh, args.host, {"file": sha256(content)}, (name,), pages, content)
 
     async def from_host(args: CopyFromHost, act: Act) -> Output:
         name = workspace.shown(args.path)
@@ -78,27 +102,26 @@ def tools(ssh: Ssh, workspace: Workspace, versions: Versions, cap: Cap) -> list[
     return [
         Tool(
             "run_ssh",
-            "Run a shell script on a host of config/hosts.yaml and return its exit code, stdout and stderr. Standard "
-            "input is empty, so nothing can ask you anything: use sudo -n, apt-get -y. What still runs when the "
-            'time is over is ended. Example: {"host": "web1", "command": "systemctl status nginx --no-pager"}',
+            _RUN,
             RunSsh,
             run,
             lambda args: commands.classify(args.command).effect,
             timeout=MAX_SECONDS + _MARGIN,
+            text=lambda args: commands.classify(args.command),
+            material=run_material,
         ),
         Tool(
             "copy_to_host",
-            "Copy a workspace file to a host of config/hosts.yaml, in one step; an existing file keeps its mode. "
-            'Example: {"host": "web1", "path": "config/site/index.html", "remote_path": "/srv/www/index.html"}',
+            _TO,
             CopyToHost,
             to_host,
             Effect.MUTATE,
             timeout=COPY_SECONDS,
+            material=copy_material,
         ),
         Tool(
             "copy_from_host",
-            "Copy a file of a host of config/hosts.yaml into the workspace, at most 2 MiB. "
-            'Example: {"host": "web1", "remote_path": "/etc/nginx/nginx.conf", "path": "tmp/nginx.conf"}',
+            _FROM,
             CopyFromHost,
             from_host,
             Effect.WRITE,
@@ -116,6 +139,26 @@ async def _kept(versions: Versions, written: Written, act: Act) -> str:
         return f"Version {await versions.keep(written, cause) or 'as before'}."
     except ToolError as error:
         return f"No version was kept: {error}."
+
+
+async def _content(workspace: Workspace, name: str) -> bytes:
+    """The file's bytes. Raise InvalidArguments where it is too large to copy."""
+    content = await asyncio.to_thread(workspace.read, name)
+    if content.size > len(content.raw):
+        raise InvalidArguments(f"{content.name} has {content.size:,} bytes: too large to copy")
+    return content.raw
+
+
+def _on_host(
+    ssh: Ssh, host: str, identity: dict[str, str], targets: tuple[str, ...], pages: tuple[Page, ...], content: bytes
+) -> Material:
+    """Material for an act on a host: its address and pinned key are part of what it is."""
+
+    async def foresee() -> Foreseen:
+        return Foreseen(inventory=ssh.known())
+
+    pinned = ssh.pinned(host)
+    return Material({**identity, "host": pinned}, targets, (host,), (f"host:{host}",), pages, content, foresee)
 
 
 def told(done: RemoteRun, cap: Callable[[str, str], str]) -> Output:

@@ -1,13 +1,19 @@
 """run_terraform: typed actions on a module, applied only from a saved plan."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from agents.domain.errors import ToolError
+from agents.domain.card import Page
+from agents.domain.errors import Refused, ToolError
 from agents.domain.turn import Effect, Status
+from agents.executors.snapshot import snapshot
 from agents.executors.terraform import Answer, Terraform
+from agents.executors.terraform_modules import SavedPlan
+from agents.executors.workspace import Workspace
+from agents.tools.material import Foreseen, Material, files_as_pages
 from agents.tools.registry import Act, Args, Output, Tool
 
 SECONDS = 900.0  # one action may take
@@ -35,6 +41,7 @@ _DESCRIPTION = (
     'takes an output_name or none for all. Example: {"action": "plan", "module": "infra/site", '
     '"var_file": "infra/site/prod.tfvars"}'
 )
+_HERE = ("localhost",)
 _PLANS = ("plan", "destroy_plan")
 _READS = frozenset(("validate", "show", "output", "state_list", "state_show", "providers"))
 
@@ -62,11 +69,16 @@ class RunTerraform(Args):
         return self
 
 
-def tools(terraform: Terraform, keep: Keep) -> list[Tool[Any]]:
+def tools(terraform: Terraform, keep: Keep, workspace: Workspace) -> list[Tool[Any]]:
     """run_terraform. `keep` stores a plan's full text (text, name), redacted, and returns its workspace path."""
 
     async def run(args: RunTerraform, act: Act) -> Output:
-        answer = await _ACTIONS[args.action](terraform, args, act.role, max(1.0, act.timeout - _MARGIN))
+        timeout = max(1.0, act.timeout - _MARGIN)
+        if args.action == "apply":
+            approved = act.material.identity["plan"] if act.material else None
+            answer = await terraform.apply(args.module, holder=act.role, timeout=timeout, identity=approved)
+        else:
+            answer = await _ACTIONS[args.action](terraform, args, act.role, timeout)
         text = answer.text
         if args.action in _PLANS and answer.raw:
             path = keep(answer.raw, f"{act.claim.turn[:8]}-{act.step}-terraform-{args.action}")
@@ -87,7 +99,42 @@ def tools(terraform: Terraform, keep: Keep) -> list[Tool[Any]]:
             return Effect.MUTATE
         return Effect.WRITE
 
-    return [Tool("run_terraform", _DESCRIPTION, RunTerraform, run, effect, SECONDS)]
+    def material(args: RunTerraform) -> Awaitable[Material]:
+        return _material(terraform, workspace, args)
+
+    return [Tool("run_terraform", _DESCRIPTION, RunTerraform, run, effect, SECONDS, material=material)]
+
+
+async def _material(terraform: Terraform, workspace: Workspace, args: RunTerraform) -> Material:
+    module = terraform.shown(args.module)
+    if args.action == "apply":
+        return _apply_material(module, terraform.saved(module))
+    if args.action in _PLANS and (found := await asyncio.to_thread(terraform.hazards, module)):
+        # all modules, for they may use each other, and the variables
+        paths = ["infra", *([workspace.shown(args.var_file)] if args.var_file else [])]
+        shot = await asyncio.to_thread(snapshot, workspace, paths)
+        return Material({"tree": shot.sha}, (module,), _HERE, pages=files_as_pages(shot), foresee=_runs(found))
+    return Material(targets=(module,))
+
+
+def _apply_material(module: str, saved: SavedPlan | None) -> Material:
+    """The saved plan. Raise Refused where there is none."""
+    if saved is None:
+        raise Refused(f"there is no saved plan for {module}: run action plan first, then apply")
+    commands = [f"a command is run where a resource is made or destroyed: {line}" for line in saved.provisioners]
+
+    async def foresee() -> Foreseen:
+        return Foreseen(plan=saved.facts, blind_spots=tuple(commands), summary=saved.text)
+
+    pages = (Page("the plan in short", saved.text), Page("the plan in Terraform's words", saved.told))
+    return Material({"plan": saved.identity}, (module,), (), (f"module:{module}",), pages, foresee=foresee)
+
+
+def _runs(found: Sequence[str]) -> Callable[[], Awaitable[Foreseen]]:
+    async def foresee() -> Foreseen:
+        return Foreseen(Effect.MUTATE, blind_spots=tuple(f"planning runs programs named in {file}" for file in found))
+
+    return foresee
 
 
 _Run = Callable[[Terraform, RunTerraform, str, float], Awaitable[Answer]]
@@ -104,14 +151,13 @@ def _plan(terraform: Terraform, args: RunTerraform, role: str, timeout: float) -
     )
 
 
-_ACTIONS: dict[Action, _Run] = {
+_ACTIONS: Mapping[str, _Run] = {
     "init": lambda tf, args, role, timeout: tf.init(args.module, holder=role, timeout=timeout),
     "validate": lambda tf, args, role, timeout: tf.validate(args.module, timeout=timeout),
     "fmt": lambda tf, args, role, timeout: tf.fmt(args.module, timeout=timeout),
     "plan": _plan,
     "destroy_plan": _plan,
     "show": lambda tf, args, role, timeout: tf.show(args.module, timeout=timeout),
-    "apply": lambda tf, args, role, timeout: tf.apply(args.module, holder=role, timeout=timeout),
     "output": lambda tf, args, role, timeout: tf.output(args.module, args.output_name, timeout=timeout),
     "state_list": lambda tf, args, role, timeout: tf.state_list(args.module, timeout=timeout),
     "state_show": lambda tf, args, role, timeout: tf.state_show(args.module, args.targets[0], timeout=timeout),

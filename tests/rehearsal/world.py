@@ -61,7 +61,7 @@ class World:
         lint = Lint(self._workspace, self._processes, home)
         return [
             *files.tools(self._workspace, versions, search, lint, mask),
-            *ansible.tools(self._ansible),
+            *ansible.tools(self._ansible, self._workspace),
             *checks.tools(self.opened.mission, verifier),
             *team.tools(team.FinishLine(self.opened.mission, verifier), team.Questions(self.opened.mission)),
         ]

@@ -29,7 +29,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def tool(workspace: Workspace, tmp_path: Path) -> Tool[RunAnsible]:
-    (tool,) = tools(Ansible(Processes(), workspace, tmp_path / "state", tmp_path / "known_hosts"))
+    (tool,) = tools(Ansible(Processes(), workspace, tmp_path / "state", tmp_path / "known_hosts"), workspace)
     return tool
 
 

@@ -27,7 +27,7 @@ async def tools(tmp_path: Path) -> AsyncIterator[dict[str, Tool[Any]]]:
     processes = Processes()
     sandbox = Sandbox(processes, workspace, tmp_path / ".state", mode="container")
     hosting = Hosting(sandbox, processes, workspace, InMemoryRoom("room").presence)
-    yield {tool.name: tool for tool in apps.tools(hosting)}
+    yield {tool.name: tool for tool in apps.tools(hosting, workspace)}
     await hosting.stop_all()
 
 

@@ -8,12 +8,21 @@ from pydantic import Field
 from agents.domain.errors import Refused, StaleEpoch, ToolError
 from agents.domain.message import USER, Kind, Message
 from agents.domain.ports import TurnContext
-from agents.domain.redaction import MASK, SecretMask
+from agents.domain.redaction import MASK
 from agents.domain.turn import Effect, Status, StopReason, ToolCall, ToolResult
 from agents.room.in_memory import InMemoryRoom
-from agents.tools.gate import ToolGate
 from agents.tools.registry import Act, Args, Output, Registry, Tool
-from tests.support.team import RecordedLog, claimed, role
+from tests.support.gates import Guarded, Text
+from tests.support.team import claimed, role
+
+# approvals have a file of their own
+ALLOWING = """
+version: 1
+level: free
+levels:
+  free:
+    - {name: anything goes, effect: [read, write, mutate, destroy], then: allow}
+"""
 
 
 class EchoArgs(Args):
@@ -66,10 +75,9 @@ class Bench:
     """A gate over an in-memory room, and a turn to call it from."""
 
     def __init__(self, turn: TurnContext, opened: InMemoryRoom) -> None:
-        self.world, self.log, self.opened, self.turn = World(), RecordedLog(), opened, turn
-        registry = Registry(self.world.tools())
-        mask = SecretMask(["open-sesame-42"])
-        self.gate = ToolGate(registry, opened.journal, mask, self.log, lambda text, name: text[:200])
+        self.world, self.opened, self.turn = World(), opened, turn
+        guarded = Guarded(opened, self.world.tools(), Text(ALLOWING))
+        self.gate, self.log, self.ledger = guarded.gate, guarded.log, guarded.ledger
 
     async def call(self, name: str, **args: object) -> ToolResult:
         return await self.gate.call(ToolCall("c1", name, args), self.turn)
@@ -178,9 +186,9 @@ async def test_a_tool_may_end_the_turn(bench: Bench) -> None:
 
 
 async def test_output_is_masked_then_capped(bench: Bench) -> None:
-    result = await bench.call("echo", text="key open-sesame-42 " + "x" * 300)
+    result = await bench.call("echo", text="key open-sesame-42 " + "x" * 5000)
     assert result.content.startswith(f"key {MASK} ")
-    assert len(result.content) == 200
+    assert len(result.content) == 4000
 
 
 async def test_two_tools_of_one_name_are_a_mistake() -> None:

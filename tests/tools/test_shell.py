@@ -8,10 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from agents.domain.errors import MissingBinary, ToolError
-from agents.domain.turn import Claim, Effect, Status
+from agents.domain.ports import TurnContext
+from agents.domain.turn import Claim, Effect, Status, ToolCall
 from agents.executors.process import Finished
+from agents.room.in_memory import InMemoryRoom
 from agents.tools import shell
+from agents.tools.assessment import Wish
 from agents.tools.registry import Act, Output, Tool
+from tests.support.team import claimed, role
 
 DONE = Finished(("bash",), 0, "out\n", "", 0.5, False, False)
 
@@ -121,12 +125,28 @@ async def test_typescript_elsewhere_names_what_is_missing(
     assert len(recorder.asked) == 1
 
 
-def test_a_command_is_a_write_unless_a_grammar_says_more() -> None:
-    plain = tool("run_shell", Recorder())
-    assert plain.effect_of(plain.args.model_validate({"command": "ls"})) is Effect.WRITE
-    judged = tool("run_shell", Recorder(), classify=lambda script: Effect.READ if script == "ls" else Effect.MUTATE)
-    assert judged.effect_of(judged.args.model_validate({"command": "ls"})) is Effect.READ
-    assert judged.effect_of(judged.args.model_validate({"command": "rm x"})) is Effect.MUTATE
+@pytest.mark.parametrize(
+    ("name", "args", "reads", "effect", "with_network"),
+    [
+        ("run_shell", {"command": "ls"}, Effect.READ, Effect.READ, Effect.READ),
+        ("run_shell", {"command": "rm x"}, Effect.MUTATE, Effect.WRITE, Effect.MUTATE),
+        ("run_shell", {"command": "rm -rf /srv"}, Effect.DESTROY, Effect.WRITE, Effect.DESTROY),
+        ("run_code", {"language": "shell", "code": "ls"}, Effect.READ, Effect.READ, Effect.READ),
+        ("run_code", {"language": "python", "code": "print(1)"}, Effect.MUTATE, Effect.WRITE, Effect.MUTATE),
+    ],
+)
+async def test_the_sandbox_bounds_what_a_script_says(
+    name: str, args: dict[str, Any], reads: Effect, effect: Effect, with_network: Effect
+) -> None:
+    made = tool(name, Recorder())
+    parsed = made.args.model_validate(args)
+    assert made.effect_of(parsed) is Effect.WRITE
+    assert made.text is not None
+    assert made.text(parsed).effect is reads
+    claim = await claimed(InMemoryRoom("room"))
+    for network, expected in ((False, effect), (True, with_network)):
+        turn = TurnContext(role(tools=(name,), network=network), claim, 1)
+        assert Wish.of(made, parsed, ToolCall("c", name, args), turn).effect is expected
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def kept() -> Kept:
 
 @pytest.fixture
 def tool(workspace: Workspace, tmp_path: Path, kept: Kept) -> Tool[RunTerraform]:
-    (tool,) = tools(Terraform(Processes(), workspace, tmp_path / "state"), kept)
+    (tool,) = tools(Terraform(Processes(), workspace, tmp_path / "state"), kept, workspace)
     return tool
 
 
