@@ -15,6 +15,7 @@ from agents.domain.role import ROLES
 from agents.room.in_memory import InMemoryRoom
 from agents.runtime.prompts import PromptLibrary
 from agents.settings import HOME, Settings
+from agents.telemetry.ledger import Ledger
 from agents.toolbox import Toolbox
 
 
@@ -55,7 +56,9 @@ def tools_page() -> str:
     """Every tool: what it does, its effect, its arguments, and the roles whose shipped prompts name it."""
     with TemporaryDirectory() as directory:
         settings = Settings(minilab_home=Path(directory), _env_file=None)
-        registry = Toolbox(settings, InMemoryRoom(), SecretMask()).registry
+        registry = Toolbox(
+            settings, InMemoryRoom(), SecretMask(), Ledger(Path(directory), "reference", SecretMask(), print)
+        ).registry
     prompts = PromptLibrary(HOME / "prompts")
     holders = {role: prompts.role(role).tools for role in ROLES}
     parts = ["# Tools\n\nWhat agents may do, as they are told it. `effect` is what the gate takes a call for.\n"]

@@ -75,6 +75,16 @@ class Settings(BaseSettings):
         None, gt=0, description="Dollars all rooms on this Redis may spend per day (UTC). Empty: no cap."
     )
 
+    agent_require_human_approval: bool = Field(
+        False, description="Whether the User decides every act on the world, besides whoever policy.yaml names."
+    )
+    agent_risk_threshold: float | None = Field(
+        None, ge=0, le=1, description="Computed risk (0 to 1) from which on the User decides. Empty: policy.yaml's."
+    )
+    agent_autonomous_mode: bool = Field(
+        False, description="Whether the policy's level `autonomous` holds: a lab you can rebuild."
+    )
+
     redis_url: str | None = Field(None, description="Redis or Valkey to use. Empty: start one of our own.")
     room: str = Field(
         "agent_channel", description="Name of the room and its channel.", pattern=r"^[A-Za-z0-9_.-]{1,64}$"
@@ -84,9 +94,16 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(15, gt=1, description="How long a silent worker keeps its turn.")
 
     minilab_home: Path = Field(HOME, description="Directory that holds prompts, docs, tmp and generated_iac.")
-    sandbox: Literal["auto", "bubblewrap", "container"] = Field(
+    sandbox: Literal["auto", "bubblewrap", "container", "docker"] = Field(
         "auto",
-        description="auto: bubblewrap, or no commands where it cannot run. container: a container is the boundary.",
+        description="auto: bubblewrap, or no commands where it cannot run. container: a container is the boundary. "
+        "docker: like auto, and run_code in a fresh container each time.",
+    )
+    sandbox_image: str = Field(
+        "python:3.12-slim", description="Image for run_code with SANDBOX=docker.", min_length=1
+    )
+    sandbox_runtime: str = Field(
+        "", description="Container runtime: runc, runsc, kata … Empty: the engine's default."
     )
     ssh_key_dir: Path | None = Field(
         None, description="Directory of the private keys config/hosts.yaml may name. Empty: .minilab/keys."

@@ -2,19 +2,22 @@
 
 import asyncio
 
+from agents.domain.errors import ToolError
 from agents.domain.message import SYSTEM, Kind, Message
 from agents.domain.mission import AnsibleProbe, CommandProbe, FileProbe, TerraformProbe, Verdict
-from agents.domain.ports import OpenRoom, Redactor
+from agents.domain.ports import Ledger, OpenRoom, Redactor
 from agents.executors import probes
 from agents.executors.ansible import Ansible
+from agents.executors.docker_run import DockerExecutor, Image
 from agents.executors.hosting import Hosting
 from agents.executors.hosts import Hosts, KeyRing
 from agents.executors.kubectl import Kubectl
 from agents.executors.lint import Lint
 from agents.executors.output import Spool
 from agents.executors.process import Processes
-from agents.executors.sandbox import Sandbox
+from agents.executors.sandbox import Mode, Sandbox
 from agents.executors.search import Search
+from agents.executors.snapshot import snapshot
 from agents.executors.ssh import Ssh
 from agents.executors.terraform import Terraform
 from agents.executors.versions import Versions
@@ -23,7 +26,21 @@ from agents.executors.workspace import Workspace
 from agents.runtime.control import Halted
 from agents.runtime.verifier import MissionVerifier, Prober
 from agents.settings import Settings
-from agents.tools import ansible, apps, checks, env, files, kubectl, shell, ssh, team, terraform, web
+from agents.tools import (
+    ansible,
+    approvals,
+    apps,
+    checks,
+    env,
+    files,
+    findings,
+    kubectl,
+    shell,
+    ssh,
+    team,
+    terraform,
+    web,
+)
 from agents.tools.registry import Registry
 
 READ_ONLY_SHELLS = ("Security", "QA")
@@ -34,7 +51,7 @@ PLAN_BYTES = 32 << 20  # `terraform show -json` of a large module
 class Toolbox:
     """Everything the team may do on this machine. The roots are those of the design: infra, config, docs, tmp."""
 
-    def __init__(self, settings: Settings, opened: OpenRoom, redactor: Redactor) -> None:
+    def __init__(self, settings: Settings, opened: OpenRoom, redactor: Redactor, ledger: Ledger) -> None:
         home, state = settings.minilab_home, settings.state_dir
         empty_home = state / "home"
         empty_home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,12 +59,17 @@ class Toolbox:
         roots = {"infra": iac / "infra", "config": iac / "config", "docs": home / "docs", "tmp": home / "tmp"}
         variables = settings.infrastructure()
         self.workspace = Workspace(roots)
+        self.workspace.sweep()
         self.processes = Processes()
         self.spool = Spool(home / "tmp")
         self.ansible = Ansible(self.processes, self.workspace, state, state / "known_hosts", variables=variables)
         self._large = Processes(output_cap=PLAN_BYTES)
         self.terraform = Terraform(self._large, self.workspace, state, variables=variables)
-        self.sandbox = Sandbox(self.processes, self.workspace, state, mode=settings.sandbox)
+        docker = settings.sandbox == "docker"
+        mode: Mode = "auto" if settings.sandbox == "docker" else settings.sandbox
+        self.sandbox = Sandbox(self.processes, self.workspace, state, mode=mode)
+        image = Image(settings.sandbox_image, settings.sandbox_runtime)
+        code = DockerExecutor(self.processes, self.workspace, image) if docker else None
         self.verifier = MissionVerifier(opened.mission, self._probers(), redactor)
         self.finish_line = team.FinishLine(opened.mission, self.verifier)
 
@@ -74,13 +96,15 @@ class Toolbox:
             [
                 *files.tools(self.workspace, versions, search, lint, redactor),
                 *env.tools(settings.variables(), redactor),
-                *shell.tools(self.sandbox, READ_ONLY_SHELLS),
-                *apps.tools(self.hosting),
-                *ansible.tools(self.ansible),
-                *terraform.tools(self.terraform, keep),
+                *shell.tools(self.sandbox, READ_ONLY_SHELLS, code_executor=code),
+                *apps.tools(self.hosting, self.workspace),
+                *ansible.tools(self.ansible, self.workspace),
+                *terraform.tools(self.terraform, keep, self.workspace),
                 *ssh.tools(self.ssh, self.workspace, versions, shorten),
                 *kubectl.tools(kubectl_runner),
                 *web.tools(Web()),
+                *approvals.tools(opened.approvals, ledger),
+                *findings.tools(opened.findings, redactor, self._content),
                 *checks.tools(opened.mission, self.verifier),
                 *team.tools(self.finish_line, team.Questions(opened.mission)),
             ]
@@ -102,6 +126,13 @@ class Toolbox:
         keys.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
         ring = KeyRing([keys], workspace=self.workspace)
         return Ssh(Hosts(self.workspace, ring, settings.state_dir / "known_hosts"), settings.state_dir)
+
+    def _content(self, target: str) -> str:
+        """The hash of what a finding's target holds now; "" for a host, or where nothing is there."""
+        try:
+            return snapshot(self.workspace, [target]).sha
+        except ToolError:
+            return ""
 
     def _probers(self) -> dict[str, Prober]:
         """How each kind of probe is run."""

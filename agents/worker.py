@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,13 +35,18 @@ from agents.runtime.prompts import PromptLibrary
 from agents.runtime.reply import DONE_MARK
 from agents.runtime.team import Notices, Team
 from agents.runtime.vigil import Vigil
-from agents.settings import Settings
+from agents.settings import HOME, Settings
 from agents.telemetry.execution_log import MarkdownExecutionLog
+from agents.telemetry.ledger import Ledger
 from agents.telemetry.logs import configure
 from agents.toolbox import Toolbox
-from agents.tools.gate import ToolGate
+from agents.tools.assessment import Assessor
+from agents.tools.gate import Books, ToolGate
+from agents.tools.policy import Policy, PolicyFile
+from agents.tools.warrants import Warrants
 
 log = structlog.get_logger()
+POLICY = "policy.yaml"
 FIRST_CONTACT = 10.0  # seconds Redis is given to answer at start
 WATCHER = "Observer"  # the role whose process reports forgeries; every process drops them
 
@@ -82,14 +88,24 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     opened.signatures.complain = Forgeries(notices.say if WATCHER in names else _log_forgery).heard
     prompts = PromptLibrary(settings.minilab_home / "prompts", notices.say)
     roles = [prompts.role(name) for name in names]
-    toolbox = Toolbox(settings, opened, redactor)
+    ledger = Ledger(settings.state_dir / "ledger", settings.room, redactor, notices.say, host=socket.gethostname())
+    toolbox = Toolbox(settings, opened, redactor, ledger)
     for role in roles:
         if unknown := sorted(set(role.tools) - set(toolbox.registry.names())):
             notices.say(f"prompts/{role.name}.md names tools that don't exist: {', '.join(unknown)}")
     docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
-    gate = ToolGate(toolbox.registry, opened.journal, redactor, docs, toolbox.spool.cap)
+    books = Books(opened.journal, docs, redactor, toolbox.spool.cap)
+    warrants = Warrants(
+        Assessor(settings.room, redactor),
+        _policy(settings, toolbox.registry.names()),
+        opened.approvals,
+        opened.findings,
+        ledger,
+        notices.say,
+    )
+    gate = ToolGate(toolbox.registry, books, warrants, opened.leases)
     governor = opened.governor(_budget(settings))
-    transport, models = _models(settings, SharedPace(governor))
+    transport, models = _models(settings, SharedPace(governor, _paused))
     prices = _prices(settings)
     lead = next((role.name for role in roles if role.answers_user), None)
     alarm = BudgetAlarm(opened, governor, next(iter(prompts.roster().answers_user), None))
@@ -139,6 +155,27 @@ def _log_forgery(text: str) -> None:
     log.warning("notice", text=text)
 
 
+def _policy(settings: Settings, tools: Sequence[str]) -> PolicyFile:
+    """The home's `policy.yaml`, else the shipped one, under the settings. Raise BadInput where it is broken."""
+
+    def read() -> str:
+        own = settings.minilab_home / POLICY
+        return (own if own.is_file() else HOME / POLICY).read_text(encoding="utf-8")
+
+    def adjust(policy: Policy) -> Policy:
+        return policy.adjusted(
+            require_human_approval=settings.agent_require_human_approval,
+            risk_threshold=settings.agent_risk_threshold,
+            autonomous_mode=settings.agent_autonomous_mode,
+        )
+
+    return PolicyFile(read, time.monotonic, adjust, tools)
+
+
+def _paused(seconds: float) -> None:
+    log.warning("the model endpoint asks for a pause: everybody waits", seconds=round(seconds, 1))
+
+
 def _budget(settings: Settings) -> Budget:
     """What bounds spending and speed."""
     return Budget(
@@ -149,6 +186,7 @@ def _budget(settings: Settings) -> Budget:
         tpm=settings.llm_tpm,
         room_rpm=settings.room_rpm,
         room_tpm=settings.room_tpm,
+        lapse=settings.llm_timeout * (1 + len(settings.llm_model_fallbacks)) + 60,
     )
 
 

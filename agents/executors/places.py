@@ -5,6 +5,7 @@ A name is `<root>/<path>` with the roots infra, config, docs and tmp; `/app/infr
 system would, so that a protected place has no second spelling.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ MAX_PATH_CHARS = 1024
 MAX_DEPTH = 32
 TEMPORARY_PREFIX = ".minilab-writing-"
 MACHINE_MADE = (".git", ".terraform")  # neither counted nor searched, and never written by the file tools
+_LOCKED = ".terraform.lock.hcl"
+_STATE = re.compile(r"\.tfstate(?:\.|$)")  # terraform.tfstate, its backups, its lock, terraform.tfstate.d/
 _TREE = "/app"
 _SCRATCH = ("/tmp/app", "tmp")  # noqa: S108  an agent-side name, not a directory we create
 _INVISIBLE = {"Cc": "a control character", "Cf": "an invisible character", "Cs": "half a character"} | dict.fromkeys(
@@ -68,8 +71,16 @@ class Naming:
             raise PathEscape(f"{path[:80]!r}… is {len(parts)} levels deep; at most {MAX_DEPTH} are allowed")
         return Place(parts[0], tuple(parts[1:]))
 
-    def may_write(self, place: Place) -> None:
-        """Raise PathEscape with the reason where agents may not write."""
+    def may_read(self, place: Place) -> None:
+        """Raise PathEscape with the reason where agents may not read."""
+        if is_state(place):
+            raise PathEscape(
+                f"{place} is Terraform's state, which holds secrets in clear: use run_terraform with action output, "
+                "state_list or state_show, which mask them"
+            )
+
+    def may_write(self, place: Place, *, delete: bool = False) -> None:
+        """Raise PathEscape with the reason where agents may not write, or take away."""
         if not place.parts:
             raise PathEscape(f"{str(place) or 'the workspace'!r} is a root folder; name a file below it")
         name = folded(str(place))
@@ -79,6 +90,13 @@ class Naming:
         for pattern in self._protected:
             if fnmatchcase(name, pattern):
                 raise PathEscape(f"{place} is written by the runtime alone; write another file")
+        if is_state(place):
+            raise PathEscape(f"{place} is Terraform's state: it changes by run_terraform alone (plan, then apply)")
+        if folded(place.parts[-1]) == _LOCKED and not delete:
+            raise PathEscape(
+                f"{place} is written by run_terraform with action init: to have provider versions chosen anew, "
+                "delete it and run init"
+            )
         for part in (folded(part) for part in place.parts):
             if part in MACHINE_MADE:
                 raise PathEscape(f"{place}: {part} belongs to {part.removeprefix('.')} and is never edited as a file")
@@ -117,6 +135,11 @@ class Naming:
         if parts and parts[0].isascii() and parts[0].isprintable() and _fault(parts[0]) is None:
             return hint + f"; did you mean config/{'/'.join(parts)[:80]}?"
         return hint
+
+
+def is_state(place: Place) -> bool:
+    """Whether a place is Terraform's state, a backup or a lock of it, or lies in a folder of states."""
+    return any(_STATE.search(folded(part)) for part in place.parts)
 
 
 def folded(name: str) -> str:

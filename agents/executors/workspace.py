@@ -13,12 +13,13 @@ from pathlib import Path
 from agents.domain.errors import PathEscape, QuotaExceeded, ToolError, ToolTimeout
 from agents.executors.confinement import Cage
 from agents.executors.file_errors import named, ordinary
-from agents.executors.places import MACHINE_MADE, TEMPORARY_PREFIX, Naming, Place
+from agents.executors.places import MACHINE_MADE, TEMPORARY_PREFIX, Naming, Place, is_state
 from agents.executors.texts import Content, edited, same_line_ends
 
 READ_BYTES = 16 << 20
 LOCK_SECONDS = 15.0
 USAGE_SECONDS = 5.0
+STALE_SECONDS = 600.0  # a write takes no such time: whoever began it was killed
 READ_ONLY = ("docs/manual",)
 PROTECTED = ("docs/execution_log_*",)
 
@@ -34,7 +35,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something in a folder. `kind` is file, folder, link or other; `modified` is Unix time."""
+    """Something in a folder. `kind` is file, folder, link, state (Terraform's) or other; `modified` is Unix time."""
 
     place: Place
     kind: str
@@ -92,7 +93,7 @@ class Workspace:
 
         It is checked now, not when it is used: what runs on it must be confined by other means as well.
         """
-        place = self._below_root(path)
+        place = self._readable(path)
         cage = self._cages[place.root]
         with named(place):
             depth = len(place.parts)
@@ -117,7 +118,7 @@ class Workspace:
 
     def read(self, path: str) -> Content:
         """The file's content. Raise ToolError where there is none."""
-        place = self._below_root(path)
+        place = self._readable(path)
         with named(place):
             try:
                 raw, status = self._cages[place.root].read(place.parts, READ_BYTES)
@@ -159,7 +160,7 @@ class Workspace:
 
     def delete(self, path: str) -> Written:
         """Take away a file, a link (not what it points to) or an empty folder."""
-        place = self._writable(path)
+        place = self._writable(path, delete=True)
         cage = self._cages[place.root]
         with named(place):
             try:
@@ -173,10 +174,11 @@ class Workspace:
         self._usage = (0, 0, float("-inf"))
         return Written(place, before, None)
 
-    def entries(self, path: str = "") -> Iterator[Entry]:
+    def entries(self, path: str = "", *, states: bool = False) -> Iterator[Entry]:
         """Everything at and below `path`, folders before what is in them; a file is listed as itself.
 
-        What programs keep for themselves (`.git`, `.terraform`) is shown and not entered.
+        What programs keep for themselves (`.git`, `.terraform`) is shown and not entered. Terraform's states, which
+        may not be read, are left out unless `states`.
         """
         place = self._naming.place(path)
         if place.root:
@@ -191,12 +193,25 @@ class Workspace:
                 return
             with named(place):
                 cage.listed(place.parts)  # says so if it may not be read
-            yield from self._below(place)
+            yield from self._below(place, states)
             return
         for name, cage in self._cages.items():
             with suppress(FileNotFoundError):
                 yield _entry(Place(name), cage.status(()))
-            yield from self._below(Place(name))
+            yield from self._below(Place(name), states)
+
+    def sweep(self, older: float = STALE_SECONDS) -> int:
+        """Take away what writes of killed processes left behind, `older` seconds at least; return how many."""
+        swept = 0
+        for name, cage in self._cages.items():
+            folders = [entry.place for entry in self._below(Place(name), True) if entry.kind == "folder"]
+            for folder in (Place(name), *folders):
+                with suppress(OSError):  # gone, or somebody else's
+                    for left, status in cage.listed(folder.parts):
+                        if left.startswith(TEMPORARY_PREFIX) and time.time() - status.st_mtime > older:
+                            cage.remove(folder.child(left).parts)
+                            swept += 1
+        return swept
 
     @asynccontextmanager
     async def exclusive(self, path: str, timeout: float = LOCK_SECONDS) -> AsyncIterator[None]:
@@ -222,9 +237,14 @@ class Workspace:
             raise PathEscape(f"{path!r} names no file; start with one of: {', '.join(self._cages)}")
         return place
 
-    def _writable(self, path: str) -> Place:
+    def _readable(self, path: str) -> Place:
+        place = self._below_root(path)
+        self._naming.may_read(place)
+        return place
+
+    def _writable(self, path: str, *, delete: bool = False) -> Place:
         place = self._naming.place(path)
-        self._naming.may_write(place)
+        self._naming.may_write(place, delete=delete)
         with named(place):  # somebody may have taken the whole root away since the start
             self._cages[place.root].directory.mkdir(parents=True, exist_ok=True)
         return place
@@ -263,11 +283,12 @@ class Workspace:
     def _used(self) -> tuple[int, int, float]:
         """Bytes, files and when they were counted; counted anew every few seconds, as others write too."""
         if time.monotonic() - self._usage[2] > USAGE_SECONDS:
-            sizes = [entry.size for name in self._cages for entry in self._below(Place(name)) if entry.kind == "file"]
+            found = [entry for name in self._cages for entry in self._below(Place(name), True)]
+            sizes = [entry.size for entry in found if entry.kind in ("file", "state")]
             self._usage = (sum(sizes), len(sizes), time.monotonic())
         return self._usage
 
-    def _below(self, place: Place) -> Iterator[Entry]:
+    def _below(self, place: Place, states: bool) -> Iterator[Entry]:
         try:
             found = self._cages[place.root].listed(place.parts)
         except OSError:  # gone, swapped or unreadable since its folder was listed
@@ -276,9 +297,11 @@ class Workspace:
             if name.startswith(TEMPORARY_PREFIX):
                 continue
             entry = _entry(place.child(name), status)
+            if not states and is_state(entry.place):
+                continue
             yield entry
             if entry.kind == "folder" and name not in MACHINE_MADE:
-                yield from self._below(entry.place)
+                yield from self._below(entry.place, states)
 
     def _missing(self, place: Place) -> str:
         """That `place` isn't there, and what is nearby."""
@@ -310,7 +333,8 @@ def _kind(mode: int) -> str:
 
 
 def _entry(place: Place, status: os.stat_result) -> Entry:
-    return Entry(place, _kind(status.st_mode), status.st_size, status.st_mtime)
+    kind = _kind(status.st_mode)
+    return Entry(place, "state" if kind == "file" and is_state(place) else kind, status.st_size, status.st_mtime)
 
 
 def _locked(fd: int) -> bool:

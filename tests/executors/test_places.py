@@ -73,6 +73,7 @@ PROTECTED = {
     "infra/m/.git": "belongs to git",
     "infra/m/.terraform/providers/x": "belongs to terraform",
     "config/.minilab-writing-0": "writes under way",
+    "infra/m/.terraform.lock.hcl": "delete it and run init",
     "config": "is a root folder",
     "": "is a root folder",
 }
@@ -110,6 +111,39 @@ def test_protects(path: str, why: str) -> None:
     place = NAMING.place(path)  # may be read
     with pytest.raises(PathEscape, match=why):
         NAMING.may_write(place)
+
+
+STATES = [
+    "infra/m/terraform.tfstate",
+    "infra/m/terraform.tfstate.backup",
+    "infra/m/terraform.tfstate.1700000000.backup",
+    "infra/m/.terraform.tfstate.lock.info",
+    "infra/m/terraform.tfstate.d/prod/terraform.tfstate",
+    "infra/m/Terraform.TFSTATE",
+    "infra/m/terraform.ｔfstate",
+    "config/old.tfstate",
+]
+
+
+@pytest.mark.parametrize("path", STATES)
+def test_a_state_is_neither_read_nor_written(path: str) -> None:
+    with pytest.raises(PathEscape, match="state_show"):
+        NAMING.may_read(NAMING.place(path))
+    for delete in (False, True):
+        with pytest.raises(PathEscape, match="plan, then apply"):
+            NAMING.may_write(NAMING.place(path), delete=delete)
+
+
+@pytest.mark.parametrize("path", ["infra/m/tfstate.tf", "docs/tfstate.md", "infra/m/x.tfstates", "infra/m/main.tf"])
+def test_what_only_sounds_like_a_state_is_a_file(path: str) -> None:
+    NAMING.may_read(NAMING.place(path))
+    NAMING.may_write(NAMING.place(path))
+
+
+def test_the_lock_file_is_read_and_deleted() -> None:
+    place = NAMING.place("infra/m/.terraform.lock.hcl")
+    NAMING.may_read(place)
+    NAMING.may_write(place, delete=True)
 
 
 @pytest.mark.parametrize("path", ["docs/manually.md", "docs/execution.md", "config/git/x", "config/.gitignore"])

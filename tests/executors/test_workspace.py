@@ -9,6 +9,7 @@ import pytest
 
 from agents.domain.errors import PathEscape, QuotaExceeded, ToolError, ToolTimeout
 from agents.executors import workspace as module
+from agents.executors.places import TEMPORARY_PREFIX
 from agents.executors.workspace import Quota, Workspace
 from tests.support.files import workspace
 
@@ -117,6 +118,40 @@ BINARY = {
     "größe".encode("latin-1"): r"not UTF-8 \(byte 0xf6 at offset 2\)",
     "text".encode("utf-16"): "10 bytes of UTF-16 text",
 }
+
+
+def test_states_are_kept_from_every_way_in(files: Workspace) -> None:
+    module = files.roots["infra"] / "site"
+    (module / "terraform.tfstate.d").mkdir(parents=True)
+    for name in ("terraform.tfstate", "terraform.tfstate.d/x", "main.tf", ".terraform.lock.hcl"):
+        (module / name).write_text('{"secret": "hunter2"}')
+    for act in (files.read, files.read_text, files.host_path, files.delete):
+        with pytest.raises(PathEscape, match="Terraform's state"):
+            act("infra/site/terraform.tfstate")
+    with pytest.raises(PathEscape):
+        files.write_text("infra/site/terraform.tfstate", "{}")
+    assert [str(entry.place) for entry in files.entries("infra/site")] == [
+        "infra/site/.terraform.lock.hcl",
+        "infra/site/main.tf",
+    ]
+    shown = {str(entry.place): entry.kind for entry in files.entries("infra", states=True)}
+    assert shown["infra/site/terraform.tfstate"] == shown["infra/site/terraform.tfstate.d/x"] == "state"
+    # the control: what lies beside them is read, written and taken away as ever
+    assert "hunter2" in files.read_text("infra/site/main.tf")
+    files.write_text("infra/site/main.tf", "")
+    files.delete("infra/site/.terraform.lock.hcl")
+
+
+def test_what_killed_writes_left_behind_is_swept(files: Workspace) -> None:
+    files.write_text("config/site/page", "kept")
+    folder = files.roots["config"] / "site"
+    for name in ("old", "fresh"):
+        (folder / (TEMPORARY_PREFIX + name)).write_text("half a")
+    os.utime(folder / (TEMPORARY_PREFIX + "old"), (0, 0))
+    os.utime(folder / "page", (0, 0))
+    assert files.sweep() == 1
+    assert sorted(path.name for path in folder.iterdir()) == [TEMPORARY_PREFIX + "fresh", "page"]
+    assert files.sweep() == 0
 
 
 @pytest.mark.parametrize(("raw", "why"), BINARY.items())
