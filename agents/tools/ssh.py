@@ -110,23 +110,8 @@ def tools(ssh: Ssh, workspace: Workspace, versions: Versions, cap: Cap) -> list[
             text=lambda args: commands.classify(args.command),
             material=run_material,
         ),
-        Tool(
-            "copy_to_host",
-            _TO,
-            CopyToHost,
-            to_host,
-            Effect.MUTATE,
-            timeout=COPY_SECONDS,
-            material=copy_material,
-        ),
-        Tool(
-            "copy_from_host",
-            _FROM,
-            CopyFromHost,
-            from_host,
-            Effect.WRITE,
-            timeout=COPY_SECONDS,
-        ),
+        Tool("copy_to_host", _TO, CopyToHost, to_host, Effect.MUTATE, COPY_SECONDS, material=copy_material),
+        Tool("copy_from_host", _FROM, CopyFromHost, from_host, Effect.WRITE, COPY_SECONDS),
     ]
 
 
