@@ -14,6 +14,7 @@ from agents.domain.message import USER
 LINE_CHARS = 400
 SUMMARY_LINES = 40
 PAGE_CHARS = 6_000  # shown at once
+_LINE_WIDTH = 1_000
 MATERIAL_CHARS = 120_000  # kept with an approval
 # printable to Python, blank to eyes
 _HIDDEN = frozenset("\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0")
@@ -93,27 +94,30 @@ def decided_by(approval: Approval) -> str:
     return " and ".join(f"{names[who]}{' (agreed)' if who in given else ''}" for who in sorted(names))
 
 
-def material_pages(card: Card) -> list[str]:
-    """The material in pieces of at most `PAGE_CHARS` characters or so, each line behind a bar."""
+def pages_of(card: Card, approval: Approval) -> list[str]:
+    """The card and all the material, in pieces of at most about `PAGE_CHARS` characters."""
     pieces: list[str] = []
     lines: list[str] = []
     used = 0
-    for line in _material_lines(card.pages):
+    for line in (*card.text(approval).splitlines(), "material:", *_material_lines(card.pages)):
         if lines and used + len(line) > PAGE_CHARS:
             pieces.append("\n".join(lines))
             lines, used = [], 0
         lines.append(line)
         used += len(line) + 1
-    return [*pieces, "\n".join(lines)] if lines else pieces or ["(the arguments are all there is)"]
+    return [*pieces, "\n".join(lines)]
 
 
 def _material_lines(pages: Iterable[Page]) -> Iterator[str]:
+    if not pages:
+        yield "  (the arguments are all there is)"
     for page in pages:
         yield f"== {visible(page.title)}"
         for line in page.text.splitlines():
+            shown = visible(line, len(line), keep=True)
             # a line as long as a file is no hiding place: it goes on, behind its own bar
-            for at in range(0, max(len(line), 1), PAGE_CHARS // 4):
-                yield f"  {'|' if at == 0 else '…'} {visible(line[at : at + PAGE_CHARS // 4], PAGE_CHARS, keep=True)}"
+            for at in range(0, max(len(shown), 1), _LINE_WIDTH):
+                yield f"  {'|' if at == 0 else '…'} {shown[at : at + _LINE_WIDTH]}"
 
 
 def barred(text: str, most: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from agents.domain.approval import Approval, Decision
-from agents.domain.card import Card, decided_by, material_pages, visible
+from agents.domain.card import Card, decided_by, pages_of, visible
 from agents.domain.errors import BadInput, InvalidArguments, Refused
 from agents.domain.message import Kind, Message
 from agents.domain.ports import ApprovalBoard, Ledger
@@ -63,13 +63,12 @@ class Reviews:
         """A page of what would run; once all pages were shown, the role may decide."""
         approval, body = await self._found(args.id)
         card = Card.of_json(body)
-        pages = material_pages(card)
+        pages = pages_of(card, approval)
         if args.page > len(pages):
             raise InvalidArguments(f"{approval.id} has {len(pages)} pages")
         shown = self._shown.setdefault((approval.id, act.role), {})
         shown[args.page] = (act.claim.turn, act.step)
-        parts = [card.text(approval)] if args.page == 1 else [f"[{approval.id}] {card.headline()}"]
-        parts += [f"material, page {args.page} of {len(pages)}:", pages[args.page - 1]]
+        parts = [f"[{approval.id}] page {args.page} of {len(pages)}", pages[args.page - 1]]
         missing = sorted(set(range(1, len(pages) + 1)) - set(shown))
         if missing:
             parts.append(f"Not read yet: page {', '.join(map(str, missing))}. You can decide once you have read all.")

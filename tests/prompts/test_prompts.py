@@ -14,7 +14,8 @@ PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 TOOLS = frozenset(
     """save_file append_file read_file list_files delete_file search_files edit_file file_history file_diff
     file_restore read_env run_shell run_code run_ansible run_terraform host_app stop_app propose_checks run_checks
-    finish ask_user run_ssh copy_to_host copy_from_host fetch_webpage run_kubectl""".split()
+    finish ask_user run_ssh copy_to_host copy_from_host fetch_webpage run_kubectl list_approvals show_approval
+    approve reject raise_finding list_findings resolve_finding""".split()
 )
 WRITING = frozenset("save_file append_file edit_file delete_file file_restore copy_from_host".split())
 APPLYING = frozenset("run_ansible run_terraform run_kubectl copy_to_host".split())

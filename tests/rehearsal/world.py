@@ -14,14 +14,16 @@ from typing import Any
 
 import httpx
 
-from agents.domain.addressing import Roster
+from agents.domain.addressing import Roster, is_acknowledgement
 from agents.domain.message import USER, Message
-from agents.domain.mission import AnsibleProbe, Control, FileProbe, Verdict
+from agents.domain.mission import AnsibleProbe, Control, FileProbe, HostedApp, Verdict
+from agents.domain.ports import TurnContext
 from agents.domain.redaction import SecretMask
 from agents.domain.role import ROLES, Role, parse_role
-from agents.domain.turn import Claim
+from agents.domain.turn import Claim, ToolResult
 from agents.executors import probes
 from agents.executors.ansible import Ansible
+from agents.executors.hosting import App, Hosting
 from agents.executors.lint import Lint
 from agents.executors.process import Processes
 from agents.executors.search import Search
@@ -30,8 +32,10 @@ from agents.executors.workspace import Workspace
 from agents.react import wording
 from agents.room.in_memory import InMemoryRoom
 from agents.runtime.verifier import MissionVerifier, Prober
-from agents.tools import ansible, checks, files, team
-from agents.tools.registry import Act, Output, Registry, Tool
+from agents.tools import ansible, approvals, apps, checks, files, team
+from agents.tools.registry import Tool
+from tests.support.gates import Guarded, RecordedLedger
+from tests.support.team import claimed
 
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
@@ -50,8 +54,12 @@ class World:
         self._workspace = Workspace(roots)
         self._processes = Processes()
         self._ansible = Ansible(self._processes, self._workspace, home, home / "known_hosts")
-        self._page: asyncio.Server | None = None
-        self._registry = Registry(self._tools(root, home))
+        self._page = PageServer(self._workspace)
+        self._claims: dict[str, Claim] = {}
+        self._step = 0
+        self._asked: set[str] = set()
+        self._ledger = RecordedLedger()
+        self._guarded = Guarded(self.opened, self._tools(root, home))
 
     def _tools(self, root: Path, home: Path) -> list[Tool[Any]]:
         mask = SecretMask()
@@ -62,6 +70,8 @@ class World:
         return [
             *files.tools(self._workspace, versions, search, lint, mask),
             *ansible.tools(self._ansible, self._workspace),
+            *apps.tools(self._page, self._workspace),
+            *approvals.tools(self.opened.approvals, self._ledger),
             *checks.tools(self.opened.mission, verifier),
             *team.tools(team.FinishLine(self.opened.mission, verifier), team.Questions(self.opened.mission)),
         ]
@@ -75,25 +85,45 @@ class World:
 
         return {"http": probes.http, "file": file, "ansible_idempotent": idempotent}
 
-    async def call(self, role: Role, tool: str, args: dict[str, Any]) -> Output:
-        """Run a tool of the role."""
-        if tool == "host_app":
-            return await self._host_app(**args)
-        found = self._registry.find(tool, role.tools)
-        claim = Claim("t" * 32, role.name, "story", 1, 0, ())
-        output = await found.run(found.args.model_validate(args), Act(role.name, claim, 1, "call", 60))
+    async def call(self, role: Role, tool: str, args: dict[str, Any]) -> ToolResult:
+        """Call a tool of the role, through the gate."""
+        if role.name not in self._claims:
+            self._claims[role.name] = await claimed(self.opened, role.name, sender="Story")
+        self._step += 1
+        turn = TurnContext(role, self._claims[role.name], self._step)
+        result = await self._guarded.call(turn, tool, args, f"c{self._step}")
         if tool == "run_checks":
-            self.verdicts.append(output.content.split(" checks")[0])
-        return output
+            self.verdicts.append(result.content.split(" checks")[0])
+        return result
+
+    async def requests(self) -> list[Message]:
+        """Requests for approval that nobody was woken by yet."""
+        events = await self.opened.room.events()
+        fresh = [m for m in events if m.data.get("action") == "request" and m.id not in self._asked]
+        self._asked |= {message.id for message in fresh}
+        return fresh
 
     async def close(self) -> None:
         """Stop serving, and everything that runs."""
-        if self._page:
-            self._page.close()
+        self._page.close()
         await self._processes.stop_all()
 
-    async def _host_app(self, name: str, port: int, folder: str) -> Output:
-        site = self._workspace.host_path(folder)
+
+class PageServer(Hosting):
+    """Serves one folder's page; simpler than the product's hosting."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._server: asyncio.Server | None = None
+
+    def close(self) -> None:
+        """Serve no more."""
+        if self._server:
+            self._server.close()
+
+    async def host(self, app: App) -> HostedApp:
+        """Serve the folder of `app`."""
+        site = self._workspace.host_path(app.folder or "")
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
@@ -101,8 +131,8 @@ class World:
             writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             writer.close()
 
-        self._page = await asyncio.start_server(serve, "127.0.0.1", port)
-        return Output(f"{name} is served on http://127.0.0.1:{port}/")
+        self._server = await asyncio.start_server(serve, "127.0.0.1", app.port)
+        return HostedApp(app.name, app.port, app.what, app.role, 0)
 
 
 def roles() -> dict[str, Role]:
@@ -156,14 +186,25 @@ class Room:
             calls = answer.message.get("tool_calls", ())
             for call in calls:
                 function = call["function"]
-                output = await self._world.call(role, function["name"], json.loads(function["arguments"]))
+                output = await self._called(client, role, function)
                 if output.ends:
                     self.story.summary = output.content
                     return []
                 messages.append({"role": "tool", "tool_call_id": call["id"], "content": output.content})
             if not calls:
                 text = re.sub(r"(?s)<think>.*?</think>", "", answer.message["content"]).strip()
+                if is_acknowledgement(text):
+                    return []
                 return self._post(Message(name, text, to=self._roster.addressees(text, name, message.sender)))
+
+    async def _called(self, client: httpx.AsyncClient, role: Role, function: dict[str, Any]) -> ToolResult:
+        """The call's result; Security is woken while it waits for an approval."""
+        call = asyncio.create_task(self._world.call(role, function["name"], json.loads(function["arguments"])))
+        while not call.done():
+            for request in await self._world.requests():
+                assert await self._turn(client, "Security", request) == [], "a decision wakes nobody"
+            await asyncio.wait([call], timeout=0.02)
+        return call.result()
 
     async def _opening(self, role: Role, message: Message) -> list[dict[str, Any]]:
         earlier = [wording.window_entry(said) for said in self.story.said if said is not message]

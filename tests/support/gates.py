@@ -16,6 +16,7 @@ from agents.tools.warrants import Warrants
 from tests.conftest import REPOSITORY
 from tests.support.team import RecordedLog
 
+CAP = 8000
 SHIPPED = (REPOSITORY / "policy.yaml").read_text()
 
 
@@ -80,7 +81,7 @@ class Guarded:
             self.complaints.append,
             self.lifetime,
         )
-        books = Books(self.opened.journal, self.log, self.mask, lambda text, name: text[:4000])
+        books = Books(self.opened.journal, self.log, self.mask, lambda text, name: text[:CAP])
         self.gate = ToolGate(self.registry, books, self.warrants, self.opened.leases, lease_wait=self.lease_wait)
 
     async def call(self, turn: TurnContext, name: str, args: Mapping[str, Any], id: str = "c1") -> ToolResult:

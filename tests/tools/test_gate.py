@@ -12,7 +12,7 @@ from agents.domain.redaction import MASK
 from agents.domain.turn import Effect, Status, StopReason, ToolCall, ToolResult
 from agents.room.in_memory import InMemoryRoom
 from agents.tools.registry import Act, Args, Output, Registry, Tool
-from tests.support.gates import Guarded, Text
+from tests.support.gates import CAP, Guarded, Text
 from tests.support.team import claimed, role
 
 # approvals have a file of their own
@@ -186,9 +186,9 @@ async def test_a_tool_may_end_the_turn(bench: Bench) -> None:
 
 
 async def test_output_is_masked_then_capped(bench: Bench) -> None:
-    result = await bench.call("echo", text="key open-sesame-42 " + "x" * 5000)
+    result = await bench.call("echo", text="key open-sesame-42 " + "x" * 9000)
     assert result.content.startswith(f"key {MASK} ")
-    assert len(result.content) == 4000
+    assert len(result.content) == CAP
 
 
 async def test_two_tools_of_one_name_are_a_mistake() -> None:
