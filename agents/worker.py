@@ -37,6 +37,7 @@ from agents.runtime.team import Notices, Team
 from agents.runtime.vigil import Vigil
 from agents.settings import HOME, Settings
 from agents.telemetry.execution_log import MarkdownExecutionLog
+from agents.telemetry.heads import HeadPublisher
 from agents.telemetry.ledger import Ledger
 from agents.telemetry.logs import configure
 from agents.toolbox import Toolbox
@@ -127,8 +128,12 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
         for name in names
     ]
 
+    publishing = asyncio.create_task(HeadPublisher(ledger, opened.heads).run(), name="ledger head")
+
     async def close() -> None:
         await toolbox.halt()
+        publishing.cancel()  # it publishes what halting wrote
+        await asyncio.wait([publishing])
         await transport.aclose()
 
     switchboard = Switchboard(opened, agents, toolbox.halt)
