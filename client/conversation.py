@@ -1,6 +1,7 @@
 """`client/logs/conversation_<time>.log`: every event of a session as it was shown, one per line."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -19,7 +20,7 @@ class ConversationLog:
         self.path = directory / f"conversation_{datetime.now():%Y-%m-%d_%H-%M-%S}_{os.getpid()}.log"
         self._redactor = redactor
         self._complain = complain
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         self._failing = False
 
     def write(self, message: Message) -> None:
@@ -41,8 +42,9 @@ class ConversationLog:
         try:
             if self._file is None:
                 self._file = self._open()
-            self._file.write(line)
-            self._file.flush()
+            data = line.encode("utf-8", "replace")
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._failing = False
         except OSError as error:
             self.close()
@@ -52,8 +54,11 @@ class ConversationLog:
                     f"the conversation isn't logged: {self.path}: {error.strerror or error}; the room goes on"
                 )
 
-    def _open(self) -> IO[str]:
+    def _open(self) -> IO[bytes]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return os.fdopen(
-            os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="utf-8", errors="replace"
-        )
+        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab+", buffering=0)
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a full disk or a crash cut the last line
+                file.write(b"\n")
+        return file

@@ -36,7 +36,8 @@ def _rules(keys: Keys, name: str) -> Iterable[str]:
     inboxes, journals = keys.inbox("*"), keys.journal("*")
     account = "{minilab}:budget:*"
     everything = [keys.within("*"), account]
-    kept = [*keys.common, keys.presence, keys.hosted, keys.failures, keys.approvals, keys.leases, keys.effects]
+    kept = [*keys.common, keys.presence, keys.hosted, keys.failures]
+    kept += [keys.approvals, keys.leases, keys.effects, keys.heads]
     yield f"resetchannels &{keys.channel} {_SESSION}"
     yield f"(&{keys.channel} +subscribe +publish)"
     # a script names all its keys; what it does with each is checked again, command by command

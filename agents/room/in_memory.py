@@ -13,6 +13,7 @@ from agents.domain.turn import Claim, Delivery, EntryKind, JournalEntry, Outcome
 from agents.room.approvals import Approvals
 from agents.room.feed import position
 from agents.room.findings import Findings
+from agents.room.heads import HeadsInMemory
 from agents.room.in_memory_boards import ControlInMemory, MissionInMemory, PresenceInMemory
 from agents.room.in_memory_governance import EffectsInMemory, LeasesInMemory
 from agents.room.in_memory_governor import InMemoryGovernor
@@ -240,6 +241,7 @@ class InMemoryRoom:
         self.approvals = Approvals(shelf, name, room.follow, self.signatures)
         self.findings = Findings(ShelfInMemory(self._store, self._store.findings), self.signatures)
         self.leases = LeasesInMemory(self._store)
+        self.heads = HeadsInMemory(self._store)
         self._journal = _Journal(self._store, EffectsInMemory(self._store, self.approvals, shelf))
         self.room: Room = room
         self.control: ControlBoard = ControlInMemory(self._store)

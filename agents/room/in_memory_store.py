@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from agents.domain.effect import EffectRecord, Lease
 from agents.domain.errors import LeaseLost, StaleEpoch
+from agents.domain.ledger import LedgerHead
 from agents.domain.message import Message
 from agents.domain.mission import Control, HostedApp, Mission, Presence, RoomState
 from agents.domain.turn import Claim, JournalEntry
@@ -56,6 +57,7 @@ class Store:
         self.leases: dict[str, tuple[Lease, float]] = {}
         self.lease_token = 0
         self.effects: dict[str, EffectRecord] = {}
+        self.heads: dict[str, LedgerHead] = {}
         self.news = asyncio.Event()
         self._last = (0, 0)
 

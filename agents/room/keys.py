@@ -27,6 +27,7 @@ class Keys:
         self.presence = f"{self._tag}:presence"
         self.hosted = f"{self._tag}:hosted"
         self.failures = f"{self._tag}:failures"
+        self.heads = f"{self._tag}:ledgers"
         self.approvals = f"{self._tag}:approvals"
         self.findings = f"{self._tag}:findings"
         self.leases = f"{self._tag}:leases"

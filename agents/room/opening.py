@@ -13,6 +13,7 @@ from agents.room.effects import RedisEffects
 from agents.room.failures import RedisFailures
 from agents.room.findings import Findings
 from agents.room.governor import RedisGovernor
+from agents.room.heads import RedisHeads
 from agents.room.inbox import RedisInbox
 from agents.room.journal import RedisJournal
 from agents.room.keyring import Keyring
@@ -46,6 +47,7 @@ class RedisOpenRoom:
         self.approvals = Approvals(approvals, keys.channel, room.follow, self.signatures)
         self.findings = Findings(RedisShelf(link, keys, keys.findings, retention), self.signatures)
         self.leases = RedisLeases(link, keys)
+        self.heads = RedisHeads(link, keys)
         self._journal = RedisJournal(link, keys, retention, RedisEffects(link, keys, self.approvals, retention))
         self._sealed = keyring is not None
         self.room: Room = room

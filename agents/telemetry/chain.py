@@ -92,17 +92,18 @@ def walk(lines: Iterable[bytes], room: str, heads: Mapping[str, tuple[int, str]]
     `heads`: what is known elsewhere of ledgers by their id: the count of lines and the hash of the last.
     """
     found = Chain(hash=genesis(room))
+    known = heads or {}
     for number, raw in enumerate(lines, 1):
         what = _follow(found, number, raw)
-        if not what and (head := (heads or {}).get(found.ledger)) and head[0] == number and head[1] != found.hash:
-            what = "isn't the line that was here when its hash was put into Redis"
+        if not what and known.get(found.ledger, (number, found.hash))[0] == number == found.lines:
+            exchanged = known.get(found.ledger, (number, found.hash))[1] != found.hash
+            what = "isn't the line whose hash was put into Redis" if exchanged else ""
         if what:
             found.fault = Fault(number, what)
             return found
-    head = (heads or {}).get(found.ledger)
-    if head and head[0] > found.lines:
-        gone = f"is missing: the ledger was cut off, it had {head[0]:,} lines"
-        found.fault = Fault(found.lines + 1, gone)
+    count, _ = known.get(found.ledger, (0, ""))
+    if count > found.lines:
+        found.fault = Fault(found.lines + 1, f"is missing: the ledger was cut off, it had {count:,} lines")
     return found
 
 

@@ -69,3 +69,18 @@ def test_no_event_no_file(tmp_path: Path) -> None:
     log, _ = _log(tmp_path)
     log.close()
     assert not log.path.exists()
+
+
+def test_cut_at_any_byte_the_next_event_has_a_line_of_its_own(tmp_path: Path) -> None:
+    log, _ = _log(tmp_path)
+    log.write(Message("User", "héllo", timestamp="T1"))
+    log.close()
+    whole = log.path.read_bytes()
+    for cut in range(len(whole) + 1):
+        log.path.write_bytes(whole[:cut])
+        log.write(Message("QA", "after", timestamp="T2"))
+        log.close()
+        after = log.path.read_bytes()
+        assert after.startswith(whole[:cut])
+        assert after.splitlines()[-1] == b"T2 QA say - after"
+        assert after.count(b"\n") == (1 if cut == 0 else 2)

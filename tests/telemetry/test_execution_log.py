@@ -69,3 +69,17 @@ def test_a_disk_that_refuses_is_said_once_and_costs_no_turn(tmp_path: Path) -> N
     log.write("QA", call, result)
     assert "written again" in complaints[1]
     assert (tmp_path / "docs" / "execution_log_QA.md").exists()
+
+
+def test_cut_at_any_byte_the_next_entry_stands_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "execution_log_DevOps.md"
+    whole = write(tmp_path, "héllo\nworld", {"command": "ls"}).encode()
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        log = MarkdownExecutionLog(tmp_path, SecretMask(), pytest.fail)
+        log.write("DevOps", ToolCall("c2", "read_file", {}), ToolResult("c2", "read_file", Status.OK, "after"))
+        after = path.read_bytes()
+        assert after.startswith(whole[:cut]), "nothing that was written is touched"
+        entries = [line for line in after[cut:].split(b"\n") if line.startswith(b"## ")]
+        assert len(entries) == 1, cut
+        assert cut == 0 or after[: after.index(entries[0], cut)].endswith(b"\n"), cut
