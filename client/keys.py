@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.domain.errors import SettingsError
 from agents.domain.message import USER
 from agents.domain.role import ROLES
 from agents.room import acl
@@ -18,11 +19,7 @@ def init(directory: Path, renew: Sequence[str]) -> int:
     if unknown := [name for name in renew if name not in EVERYBODY]:
         print(f"minilab: no key of {', '.join(unknown)}; there are {', '.join(EVERYBODY)}", file=sys.stderr)
         return 2
-    try:
-        made = create(directory, EVERYBODY, renew)
-    except OSError as error:
-        print(f"minilab: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
+    made = create(directory, EVERYBODY, renew)
     print(f"made in {directory}: {', '.join(made)}" if made else f"nothing to make: the keys in {directory} stay")
     if renew:
         print(
@@ -44,23 +41,27 @@ def show(directory: Path) -> int:
 
 def write_acl(directory: Path, room: str, target: Path | None) -> int:
     """Redis' users: a password each, kept beside the keys. To `target`, or standard output. Exit code."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    passwords = {}
-    for name in EVERYBODY:
-        file = directory / f"{name}.redis-password"
-        if not file.exists():
-            file.touch(mode=0o600, exist_ok=False)
-            file.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
-        passwords[name] = file.read_text(encoding="utf-8").strip()
-    text = acl.users(room, passwords)
-    if target is None:
-        print(text, end="")
-        return 0
-    target.touch(mode=0o600)
-    target.write_text(text, encoding="utf-8")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = acl.users(room, {name: _password(directory / f"{name}.redis-password") for name in EVERYBODY})
+        if target is None:
+            print(text, end="")
+            return 0
+        target.touch(mode=0o600)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: {error.strerror}") from None
     print(
         f"wrote {target}: start Redis with aclfile {target}, and give each process its own\n"
         f"REDIS_URL=redis://<Name>:<password>@host:6379/0 with the password in {directory}/<Name>.redis-password",
         file=sys.stderr,
     )
     return 0
+
+
+def _password(file: Path) -> str:
+    """The password in `file`, made if there is none."""
+    if not file.exists():
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()

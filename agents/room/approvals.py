@@ -24,6 +24,7 @@ Follow = Callable[[], AsyncGenerator[Message, None]]
 class Use:
     """How an approval is used up: the change of its text, before this moment (Unix seconds)."""
 
+    approval: str
     change: Change
     before: float
 
@@ -36,6 +37,7 @@ class Approvals:
         self._room = room
         self._follow = follow
         self._signatures = signatures
+        self._used: set[str] = set()
 
     async def request(self, approval: Approval, card: Mapping[str, Any], event: Message) -> Approval:
         """See the port."""
@@ -148,11 +150,17 @@ class Approvals:
         found = self._parsed(id, sight)
         if found is None or found[0].room != self._room:
             raise ApprovalUnusable(f"there is no approval {id} in room {self._room}")
+        if id in self._used:
+            raise ApprovalUnusable(f"{id} was used here already, whatever is written about it now")
         try:
             used = consumed(found[0], digest, sight.now, sight.epoch)
         except BadInput as error:
             raise ApprovalUnusable(str(error)) from None
-        return Use(Change(f"a:{id}", sight.texts[f"a:{id}"], _text(used)), used.expires)
+        return Use(id, Change(f"a:{id}", sight.texts[f"a:{id}"], _text(used)), used.expires)
+
+    def used(self, id: str) -> None:
+        """It was used by this process. Whoever writes to Redis can call it unused again: not here."""
+        self._used.add(id)
 
     async def _living(self, id: str) -> Approval | None:
         """The approval of that id if it still speaks for its digest."""

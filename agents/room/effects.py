@@ -62,6 +62,8 @@ class RedisEffects:
             raise ran_out(detail[0].decode())
         if not watch.prompt:
             await self._going.wait(claim)
+        if approval is not None:
+            self._approvals.used(approval)
         return id
 
     async def end(self, effect: str, state: EffectState) -> None:

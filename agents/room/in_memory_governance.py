@@ -76,6 +76,7 @@ class EffectsInMemory:
         # nothing was awaited since it was looked at
         if use:
             self._shelf.put([use.change])
+            self._approvals.used(use.approval)
         turn.journal.append(intent)
         id, tool = effect_id(claim, intent), str(intent.body.get("name", ""))
         store.effects[id] = EffectRecord(

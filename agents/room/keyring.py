@@ -89,8 +89,15 @@ class Keyring:
 def create(directory: Path, names: Iterable[str], renew: Iterable[str] = ()) -> list[str]:
     """Make the keys that are missing, and those to `renew` anew; return whose.
 
-    A name in `public.json` without a private key here has it on another machine, and keeps it.
+    A name in `public.json` without a private key here has it on another machine, and keeps it. Raise SettingsError.
     """
+    try:
+        return _create(directory, tuple(names), renew)
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: {error.strerror}: no keys can be made there") from None
+
+
+def _create(directory: Path, names: Iterable[str], renew: Iterable[str]) -> list[str]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     public = {name: _encoded(key) for name, key in read_public(directory).items()}
     for name in renew:

@@ -250,6 +250,23 @@ async def test_fewer_keys_than_asked_for_open_nothing(parties: Parties) -> None:
         await devops.journal.begin_effect(claim, ACT, approval=approval.id, digest=approval.digest)
 
 
+async def test_a_used_approval_that_is_called_unused_again_is_not_believed(parties: Parties) -> None:
+    devops, user, intruder = await parties.of("DevOps"), await parties.of(USER), await parties.intruder()
+    approval = await asked(devops)
+    await user.approvals.decide(approval.id, yes(approval), word())
+    shelf, field = intruder.approvals._shelf, f"a:{approval.id}"  # type: ignore[attr-defined]
+    unused = (await shelf.look(field)).texts[field]
+    await devops.room.post(say("work", "DevOps", sender="DevOps"))
+    claim = await devops.inbox("DevOps", "d").claim()
+    assert claim is not None
+    await devops.journal.begin_effect(claim, ACT, approval=approval.id, digest=approval.digest)
+    assert await shelf.swap([Change(field, (await shelf.look(field)).texts[field], unused)])
+    assert await devops.approvals.state(approval) is State.APPROVED
+    with pytest.raises(ApprovalUnusable, match="used here already"):
+        await devops.journal.begin_effect(claim, ACT, approval=approval.id, digest=approval.digest)
+    assert len(await devops.journal.effects()) == 1
+
+
 async def test_findings_are_announced_with_a_signature(parties: Parties) -> None:
     security, architect = await parties.of(SECURITY), await parties.of("Architect")
     await security.findings.raise_(
