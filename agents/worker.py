@@ -91,9 +91,7 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     roles = [prompts.role(name) for name in names]
     ledger = Ledger(settings.state_dir / "ledger", settings.room, redactor, notices.say, host=socket.gethostname())
     toolbox = Toolbox(settings, opened, redactor, ledger)
-    for role in roles:
-        if unknown := sorted(set(role.tools) - set(toolbox.registry.names())):
-            notices.say(f"prompts/{role.name}.md names tools that don't exist: {', '.join(unknown)}")
+    _name_unknown_tools(roles, toolbox.registry.names(), notices)
     docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
     books = Books(opened.journal, docs, redactor, toolbox.spool.cap)
     warrants = Warrants(
@@ -141,6 +139,12 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     team = Team(opened, agents, switchboard, notices, vigil, Convergence(opened, lead) if lead else None, close)
     log.info("team up", roles=" ".join(names), host=host)
     await _until_signalled(team)
+
+
+def _name_unknown_tools(roles: Sequence[Role], known: Sequence[str], notices: Notices) -> None:
+    for role in roles:
+        if unknown := sorted(set(role.tools) - set(known)):
+            notices.say(f"prompts/{role.name}.md names tools that don't exist: {', '.join(unknown)}")
 
 
 async def _opened(settings: Settings, names: Sequence[str]) -> RedisOpenRoom:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from agents.domain.ports import OpenRoom
     from agents.settings import Settings
     from client.desk import Front
     from client.doctor import Subject
@@ -26,6 +29,11 @@ app = typer.Typer(
 )
 hosts_app = typer.Typer(help="The hosts the team may log in to.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(hosts_app, name="hosts")
+approvals_app = typer.Typer(
+    help="The acts that wait for a decision, for scripts.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(approvals_app, name="approvals")
+Act = Annotated[str, typer.Argument(help="Its id, such as a1b2c3d.")]
 keys_app = typer.Typer(
     help="Signing keys and Redis' users.",
     no_args_is_help=True,
@@ -33,6 +41,13 @@ keys_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(keys_app, name="keys")
+ledger_app = typer.Typer(
+    help="The record of every decision and effect.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(ledger_app, name="ledger")
 Objective = Annotated[list[str] | None, typer.Argument(help="What you want, in your own words.")]
 
 
@@ -93,6 +108,51 @@ def init() -> None:
     raise SystemExit(initialise.main(HOME))
 
 
+@approvals_app.command("list")
+def approvals_list() -> None:
+    """Every act that waits for a decision."""
+    _run(lambda front: _approvals(front, lambda opened: _decisions().listing(opened)))
+
+
+@approvals_app.command("show")
+def approvals_show(id: Act) -> None:
+    """What would run: the card and all of the material."""
+    _run(lambda front: _approvals(front, lambda opened: _decisions().shown(opened, id)))
+
+
+@approvals_app.command("approve")
+def approvals_approve(
+    id: Act, digest: Annotated[str, typer.Option(help="Only if its digest starts so: what you have read.")] = ""
+) -> None:
+    """Give leave for exactly that act, once."""
+    _run(lambda front: _approvals(front, lambda opened: _decisions().decide(opened, id, approve=True, digest=digest)))
+
+
+@approvals_app.command("reject")
+def approvals_reject(id: Act, why: Annotated[list[str], typer.Argument(help="What is wrong, and the fix.")]) -> None:
+    """Refuse it; the one who asked reads why."""
+    reason = _words(why)
+    _run(
+        lambda front: _approvals(front, lambda opened: _decisions().decide(opened, id, approve=False, reason=reason))
+    )
+
+
+def _decisions() -> "ModuleType":
+    from client import approvals
+
+    return approvals
+
+
+async def _approvals(front: "Front", work: Callable[["OpenRoom"], Coroutine[Any, Any, str]]) -> int:
+    """Join the room, do it, print what came of it."""
+    from client.session import visit
+    from client.text import clean
+
+    async with visit(front.place) as session:
+        print(clean(await work(session.opened)))
+    return 0
+
+
 @hosts_app.command("list")
 def hosts_list() -> None:
     """Every host of config/hosts.yaml, and whether its key is pinned."""
@@ -140,6 +200,28 @@ def keys_acl(
 
     settings = _settings()
     raise SystemExit(keys.write_acl(settings.state_dir / "keys", settings.room, target))
+
+
+@ledger_app.command("verify")
+def ledger_verify() -> None:
+    """Follow the ledger's chain. Exit 1 and the first bad line if anything was edited, deleted, moved or cut off."""
+    import socket
+
+    from client import ledger
+
+    front = _front(_settings())
+    _quiet_logs()
+    raise SystemExit(asyncio.run(ledger.verify(front.place, socket.gethostname(), print)))
+
+
+@app.command()
+def why(thing: Annotated[str, typer.Argument(help="A file, resource address, approval id or check id.")]) -> None:
+    """The message, the approval and the tool call behind a thing. Exit 1 if nothing is known of it."""
+    from client import why as ask
+
+    front = _front(_settings())
+    _quiet_logs()
+    raise SystemExit(asyncio.run(ask.why(front.place, front.home, thing, front.mask, print)))
 
 
 def main() -> None:
