@@ -17,11 +17,12 @@ from agents.domain.errors import BadInput, RoomError
 from agents.domain.message import USER, Kind, Message
 from agents.domain.mission import RoomState
 from agents.domain.ports import OpenRoom
+from client import approvals
 from client.console import view
 from client.roster import Crew
 
 _TAG = re.compile(r"(?<![\w.@/+-])@([A-Za-z]\w*)(?![\w/@.])")
-_COMMAND = re.compile(r"\A/([A-Za-z]+)(?:\s+(.*))?\Z", re.DOTALL)
+_COMMAND = re.compile(r"\A/([A-Za-z]+(?:-[A-Za-z]+)*)(?:\s+(.*))?\Z", re.DOTALL)
 
 RECEIPT_SECONDS = 5.0
 _CAP = re.compile(r"\A\$?(?P<amount>[0-9][0-9,]{0,14}(?:\.[0-9]{1,6})?)\s*(?P<unit>tokens?)?\Z", re.IGNORECASE)
@@ -235,6 +236,36 @@ def cap_of(text: str) -> tuple[int | None, int | None]:
     return (None, int(amount)) if match["unit"] else (nanos(amount), None)
 
 
+async def _approvals(desk: Desk, args: str) -> None:
+    desk.show(_or_notice(await approvals.listing(desk.opened), "nothing waits for a decision"))
+
+
+async def _show(desk: Desk, args: str) -> None:
+    desk.show(view.body(await approvals.shown(desk.opened, args)))
+
+
+async def _approve(desk: Desk, args: str) -> None:
+    desk.show(view.notice(await approvals.decide(desk.opened, args, approve=True)))
+
+
+async def _reject(desk: Desk, args: str) -> None:
+    id, _, why = args.partition(" ")
+    desk.show(view.notice(await approvals.decide(desk.opened, id, approve=False, reason=why)))
+
+
+async def _findings(desk: Desk, args: str) -> None:
+    desk.show(_or_notice(await approvals.findings(desk.opened), "no finding was raised"))
+
+
+async def _accept_risk(desk: Desk, args: str) -> None:
+    id, _, why = args.partition(" ")
+    desk.show(view.notice(await approvals.accept_risk(desk.opened, id, why)))
+
+
+def _or_notice(text: str, otherwise: str) -> Text:
+    return view.body(text) if text else view.notice(otherwise)
+
+
 COMMANDS = (
     Command(
         "stop",
@@ -250,6 +281,12 @@ COMMANDS = (
     Command("mission", "", "your words as the team sees them, and the checks", _mission),
     Command("checks", "", "the acceptance checks and their last verdicts", _checks),
     Command("waive", "CHECK why", "declare a check not needed, on your account", _waive),
+    Command("approvals", "", "the acts that wait for a decision", _approvals),
+    Command("show", "ID", "an act that waits: its card, and all that would run", _show),
+    Command("approve", "ID", "give leave for exactly that act, once", _approve),
+    Command("reject", "ID why", "refuse it; the one who asked reads why", _reject),
+    Command("findings", "", "what Security holds against files, modules and hosts", _findings),
+    Command("accept-risk", "ID why", "take a finding's risk on your account; it blocks no more", _accept_risk),
     Command("who", "", "who is in the room and what they do", _who),
     Command("budget", "[2.00 | 500000 tokens]", "who spent what; with a figure, this room's new cap", _budget),
     Command("apps", "", "what the team serves on this machine", _apps),

@@ -23,7 +23,13 @@ COLOURS = {
 }
 _NAME_CHARS = 40
 _LINE_CHARS = 200
-_TEXT_STYLES = {Kind.THINK: "dim italic", Kind.TOOL: "dim", Kind.CONTROL: "bold", Kind.SYSTEM: "italic"}
+_TEXT_STYLES = {
+    Kind.APPROVAL: "yellow",
+    Kind.THINK: "dim italic",
+    Kind.TOOL: "dim",
+    Kind.CONTROL: "bold",
+    Kind.SYSTEM: "italic",
+}
 _VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 
 
