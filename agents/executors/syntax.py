@@ -158,7 +158,7 @@ def _is_kubernetes(name: str, text: str) -> bool:
 
 
 FORMATS = (
-    Format("JSON", _ending(".json", ".tfstate"), json_faults),
+    Format("JSON", _ending(".json"), json_faults),
     Format("TOML", _ending(".toml"), toml_faults),
     Format("YAML", _is_yaml, yaml_faults),
     Format("Kubernetes", _is_kubernetes, syntax_infra.kubernetes_faults),
