@@ -29,3 +29,7 @@ test-fast: ## pure and contract tests, under a minute
 	$(RUN) pytest -q -n 2 -m "not real and not e2e and not containers and not chaos"
 
 check: lint types imports test
+
+MINUTES ?= 5
+chaos: ## kill agents and Redis for MINUTES and count what must not happen
+	$(RUN) tests.chaos --minutes $(MINUTES)

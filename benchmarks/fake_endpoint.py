@@ -45,7 +45,9 @@ def _response(kind: str, content: str) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection."""
+    """One keep-alive connection. `respond` makes the HTTP response of a request's body."""
+
+    respond = staticmethod(answer)
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -60,7 +62,7 @@ class Connection(asyncio.Protocol):
         end = self._buffer.find(b"\r\n\r\n")
         length = _LENGTH.search(self._buffer, 0, end + 2) if end >= 0 else None
         if length and len(self._buffer) >= end + 4 + int(length[1]) and self._transport:
-            self._transport.write(answer(bytes(self._buffer[end + 4 :])))
+            self._transport.write(self.respond(bytes(self._buffer[end + 4 :])))
             self._buffer.clear()
 
 
