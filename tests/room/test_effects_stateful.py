@@ -72,9 +72,10 @@ class Acts(RuleBasedStateMachine):
 
     @rule(data=st.data(), by=st.sampled_from((USER, SECURITY, "DevOps")), approve=st.booleans())
     def decide(self, data: st.DataObject, by: str, approve: bool) -> None:
-        if not self.known:
-            return
-        id = data.draw(st.sampled_from(sorted(self.known)))
+        if self.known:
+            self._decide(data.draw(st.sampled_from(sorted(self.known))), by, approve)
+
+    def _decide(self, id: str, by: str, approve: bool) -> None:
         one = self.known[id]
         open_ = one.epoch == self.epoch and not one.used and not one.rejected and self.now < one.expires
         counts = open_ and by in one.needed and not (approve and by in one.granted)
@@ -90,11 +91,22 @@ class Acts(RuleBasedStateMachine):
         else:
             one.rejected = True
 
+    @rule(what=st.integers(0, 2), needed=st.sampled_from(NEEDS), seconds=st.sampled_from((0.0, 60.0, 100.0)))
+    def allow_then_act_later(self, what: int, needed: frozenset[str], seconds: float) -> None:
+        self.ask(what, needed)
+        id, one = list(self.known.items())[-1]
+        for by in sorted(one.needed):
+            self._decide(id, by, True)
+        self.wait(seconds)
+        self._act(id, True)
+        self._act(id, False)
+
     @rule(data=st.data(), another=st.booleans())
     def act(self, data: st.DataObject, another: bool) -> None:
-        if not self.known:
-            return
-        id = data.draw(st.sampled_from(sorted(self.known)))
+        if self.known:
+            self._act(data.draw(st.sampled_from(sorted(self.known))), another)
+
+    def _act(self, id: str, another: bool) -> None:
         one = self.known[id]
         self.calls += 1
         intent = JournalEntry(EntryKind.INTENT, self.calls, {"name": "run_shell"}, "c", Effect.MUTATE)
