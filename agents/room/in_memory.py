@@ -8,7 +8,7 @@ from agents.domain.effect import EffectRecord, EffectState, Lease
 from agents.domain.errors import StaleEpoch
 from agents.domain.message import USER, Kind, Message, new_id
 from agents.domain.mission import Control, Mission, Request, RoomState
-from agents.domain.ports import ControlBoard, Inbox, Journal, Room
+from agents.domain.ports import ControlBoard, Inbox, Journal
 from agents.domain.turn import Claim, Delivery, EntryKind, JournalEntry, Outcome
 from agents.room.approvals import Approvals
 from agents.room.feed import position
@@ -22,7 +22,7 @@ from agents.room.inbox import MOST_PER_TURN
 from agents.room.journal import STATE_AFTER
 from agents.room.keyring import Keyring
 from agents.room.keys import Keys
-from agents.room.sealed import SealedControl, SealedInbox, SealedJournal, SealedRoom
+from agents.room.sealed import Followed, SealedControl, SealedInbox, SealedJournal, SealedRoom
 from agents.room.shelf import ShelfInMemory
 from agents.room.signatures import Signatures
 from agents.room.wire import SAID, acts, delivered_to, encoded, sendable
@@ -243,7 +243,7 @@ class InMemoryRoom:
         self.leases = LeasesInMemory(self._store)
         self.heads = HeadsInMemory(self._store)
         self._journal = _Journal(self._store, EffectsInMemory(self._store, self.approvals, shelf))
-        self.room: Room = room
+        self.room: Followed = room
         self.control: ControlBoard = ControlInMemory(self._store)
         self.journal: Journal = self._journal
         if keyring is not None:

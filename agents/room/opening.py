@@ -5,7 +5,7 @@ import re
 from agents.domain.budget import Budget
 from agents.domain.errors import SettingsError
 from agents.domain.message import new_id
-from agents.domain.ports import ControlBoard, Inbox, Journal, Room
+from agents.domain.ports import ControlBoard, Inbox, Journal
 from agents.room.approvals import Approvals
 from agents.room.connection import Link
 from agents.room.control import RedisControl
@@ -22,7 +22,7 @@ from agents.room.leases import RedisLeases
 from agents.room.mission import RedisMission
 from agents.room.presence import RedisPresence
 from agents.room.room import RedisRoom, Retention
-from agents.room.sealed import SealedControl, SealedInbox, SealedJournal, SealedRoom
+from agents.room.sealed import Followed, SealedControl, SealedInbox, SealedJournal, SealedRoom
 from agents.room.shelf import RedisShelf
 from agents.room.signatures import Signatures
 
@@ -50,7 +50,7 @@ class RedisOpenRoom:
         self.heads = RedisHeads(link, keys)
         self._journal = RedisJournal(link, keys, retention, RedisEffects(link, keys, self.approvals, retention))
         self._sealed = keyring is not None
-        self.room: Room = room
+        self.room: Followed = room
         self.control: ControlBoard = RedisControl(link, keys, retention)
         self.journal: Journal = self._journal
         if self._sealed:
@@ -85,7 +85,7 @@ async def open_room(
     retention: Retention | None = None,
     keyring: Keyring | None = None,
 ) -> RedisOpenRoom:
-    """Open the room `name` on the Redis at `url` (redis://, rediss:// or unix://).
+    """Open the room `name` on the Redis at `url` (redis://, rediss://, unix:// or redis+sentinel://).
 
     Every call waits an outage out: `patience` seconds and then raises RoomUnavailable, or for ever (None).
     `lease`: seconds a silent worker keeps its turn. With a `keyring` all is signed and nothing unsigned believed;

@@ -104,11 +104,11 @@ async def test_the_default_user_is_shut_out(guarded: Guarded) -> None:
 async def test_a_role_can_do_its_whole_work(guarded: Guarded, name: str) -> None:
     user, opened = await guarded.room(USER), await guarded.room(name)
     follower = opened.room.follow()
-    hearing: asyncio.Task[Message] = asyncio.create_task(anext(follower))  # type: ignore[arg-type]
+    hearing: asyncio.Task[Message] = asyncio.create_task(anext(follower))
     await asyncio.sleep(0.05)
     await user.room.post(Message(USER, "work", to=(name,)))
     assert (await asyncio.wait_for(hearing, 10)).content == "work"
-    await follower.aclose()  # type: ignore[attr-defined]
+    await follower.aclose()
     inbox = opened.inbox(name, "one")
     assert await inbox.pending() == 1
     claim = await inbox.claim()
