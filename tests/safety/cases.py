@@ -7,16 +7,18 @@ is a false block.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from agents.domain.errors import RoomUnavailable, StaleEpoch
+from agents.domain.errors import LedgerUnavailable, RoomUnavailable, StaleEpoch
 from agents.domain.finding import FindingStatus, Severity
 from agents.domain.message import USER, Kind, Message
 from agents.domain.turn import Status
-from tests.safety.world import APPLY, PLAYBOOK, REMOTE, RUN, VARS, World
+from agents.telemetry import chain
+from agents.telemetry.ledger import Ledger
+from tests.safety.world import APPLY, COPY, PLAYBOOK, REMOTE, RUN, VARS, World
 from tests.support.gates import SHIPPED, at_level
 
 Play = Callable[[World], Awaitable[object]]
-COPY = {"host": "web1", "path": VARS, "remote_path": "/srv/vars.yml"}
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ async def _forged_card(world: World) -> None:
     assert not {"\x1b", "\r", "\u202e", "\u2028"} & set(event.content)
     shown = await world.call("show_approval", {"id": asked.approval.id}, "Security")
     assert not {"\x1b", "\r", "\u202e", "\u2028"} & set(shown.content)
-    assert not [line for line in shown.content.splitlines()[2:] if line.startswith("decided by:")]
+    assert len([line for line in shown.content.splitlines() if line.startswith("decided by:")]) == 1
     await asked.given_up()
 
 
@@ -347,6 +349,46 @@ async def _looking_while_observing(world: World) -> None:
     world.note("looked")
 
 
+def _ledger(world: World) -> tuple[Ledger, Path]:
+    """A real ledger with what the world's own holds."""
+    ledger = Ledger(world.home / "ledger", "lab", world.guarded.mask, world.guarded.complaints.append)
+    for kind, body in world.guarded.ledger.lines:
+        ledger.append(kind, body)
+    ledger.close()
+    return ledger, ledger.path
+
+
+async def _edited_ledger(world: World) -> None:
+    await _honest(world)
+    world.forget(world.acts)
+    _, path = _ledger(world)
+    lines = path.read_bytes().splitlines(keepends=True)
+    edits = {
+        "edited": [*lines[:2], lines[2].replace(b"run_ansible", b"read_a_file"), *lines[3:]],
+        "deleted": [*lines[:2], *lines[3:]],
+        "reordered": [lines[0], lines[2], lines[1], *lines[3:]],
+    }
+    for name, edit in edits.items():
+        assert edit != lines, name
+        assert chain.walk(edit, "lab").fault, name
+    assert not chain.walk(lines, "lab").fault
+
+
+async def _whole_ledger(world: World) -> None:
+    await _honest(world)
+    _, path = _ledger(world)
+    assert not chain.walk(path.read_bytes().splitlines(keepends=True), "lab").fault
+
+
+async def _no_ledger(world: World) -> None:
+    def full(kind: str, body: object) -> str:
+        raise LedgerUnavailable("the disk is full")
+
+    world.guarded.policy.text = at_level("autonomous")
+    world.guarded.ledger.append = full  # type: ignore[method-assign]
+    assert (await world.call("run_ansible", RUN)).status is Status.DENIED
+
+
 async def _held(world: World) -> None:
     await world.opened.leases.acquire(["host:web1"], "another", 60)
     result = await (await world.ask("run_ssh", REMOTE)).approved()
@@ -394,5 +436,7 @@ CASES = (
     Case("broken policy", _broken_policy, _better_policy),
     Case("no room", _no_room, _honest),
     Case("observing only", _only_observing, _looking_while_observing, at_level("observe")),
+    Case("edited ledger", _edited_ledger, _whole_ledger),
+    Case("no ledger", _no_ledger, _better_policy),
     Case("host in another's hands", _held, _honest_remote),
 )

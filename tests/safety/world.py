@@ -39,6 +39,7 @@ MODULE = "infra/site"
 RUN: Mapping[str, Any] = {"playbook": PLAYBOOK}
 APPLY: Mapping[str, Any] = {"action": "apply", "module": MODULE}
 REMOTE: Mapping[str, Any] = {"host": "web1", "command": "systemctl restart nginx"}
+COPY: Mapping[str, Any] = {"host": "web1", "path": VARS, "remote_path": "/srv/vars.yml"}
 DEVOPS = (
     "run_ansible", "run_terraform", "run_ssh", "copy_to_host", "run_shell", "save_file", "edit_file", "read_file",
 )  # fmt: skip
@@ -87,6 +88,7 @@ class NotingSsh(Ssh):
 
     async def run(self, host: str, command: str, timeout: float) -> RemoteRun:
         """A command that printed nothing."""
+        self.pinned(host)
         self.ran.append(f"ssh {host} {command}")
         return RemoteRun(host, 0, "", "", 0.1, False, False)
 
