@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from langchain_core.messages import messages_to_dict
+from langchain_core.messages import BaseMessage, messages_from_dict, messages_to_dict
 
 from agents.domain.message import Kind, Message
 from agents.domain.ports import Journal, Redactor
@@ -40,13 +40,19 @@ class Record:
         """A word of the runtime to the model."""
         self._entries.append(JournalEntry(EntryKind.NOTE, step, {"text": text}))
 
-    def reply(self, step: int, reply: Reply) -> None:
-        """A model's answer; thoughts, and what it says while calling tools, are shown as thoughts."""
-        body = {"message": self._message(reply), "usage": asdict(reply.usage), "model": reply.model}
+    def reply(self, step: int, reply: Reply) -> BaseMessage:
+        """A model's answer; thoughts, and what it says while calling tools, are shown as thoughts.
+
+        Return it redacted: what a model makes up or read elsewhere isn't sent to the next one either.
+        """
+        redacted = self._message(reply)
+        body = {"message": redacted, "usage": asdict(reply.usage), "model": reply.model}
         self._entries.append(JournalEntry(EntryKind.REPLY, step, body))
         thoughts = "\n\n".join(filter(None, (reply.thoughts, reply.text if reply.calls else "")))
         if thoughts:
             self._event(step, Kind.THINK, shortened(self._redactor.text(thoughts), THOUGHT_CHARS), {})
+        (message,) = messages_from_dict([redacted])
+        return message
 
     def result(self, step: int, call: ToolCall, result: ToolResult) -> None:
         """A call's outcome, as journal entry and tool event."""

@@ -76,9 +76,9 @@ class TurnState:
         reply = with_unique_ids(reply, self.conversation.call_ids)
         self._usage += reply.usage
         self._cut = reply.cut
-        self.record.reply(self.step, reply)
+        message = self.record.reply(self.step, reply)
         if reply.text or reply.calls:
-            self.conversation.add(reply.message)
+            self.conversation.add(message)
         return reply
 
     async def observe(self, pairs: Pairs) -> None:
