@@ -87,10 +87,11 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     opened = await _opened(settings, names)
     notices = Notices(opened, redactor)
     opened.signatures.complain = Forgeries(notices.say if WATCHER in names else _log_forgery).heard
-    prompts = PromptLibrary(settings.minilab_home / "prompts", notices.say)
+    home = settings.minilab_home
+    prompts = PromptLibrary(home / "prompts", notices.say, threat_model=home / "docs" / "threat_model.md")
     roles = [prompts.role(name) for name in names]
     ledger = Ledger(settings.state_dir / "ledger", settings.room, redactor, notices.say, host=socket.gethostname())
-    toolbox = Toolbox(settings, opened, redactor, ledger)
+    toolbox = await _toolbox(settings, opened, redactor, ledger)
     _name_unknown_tools(roles, toolbox.registry.names(), notices)
     docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
     books = Books(opened.journal, docs, redactor, toolbox.spool.cap)
@@ -145,6 +146,13 @@ def _name_unknown_tools(roles: Sequence[Role], known: Sequence[str], notices: No
     for role in roles:
         if unknown := sorted(set(role.tools) - set(known)):
             notices.say(f"prompts/{role.name}.md names tools that don't exist: {', '.join(unknown)}")
+
+
+async def _toolbox(settings: Settings, opened: OpenRoom, redactor: SecretMask, ledger: Ledger) -> Toolbox:
+    """The tools, with what workers that were killed left in the room taken off its lists."""
+    toolbox = Toolbox(settings, opened, redactor, ledger)
+    await toolbox.hosting.sweep()
+    return toolbox
 
 
 async def _opened(settings: Settings, names: Sequence[str]) -> RedisOpenRoom:

@@ -184,13 +184,17 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class HostedApp:
-    """Something the team serves on a loopback port until `expires` (Unix seconds)."""
+    """Something the team serves on a loopback port until `expires` (Unix seconds).
+
+    `owner` is the process it ends with, as `host:pid`.
+    """
 
     name: str
     port: int
     what: str
     role: str
     expires: float
+    owner: str = ""
 
 
 def report(checks: Iterable[Check]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,6 +118,11 @@ def _bound(binds: Sequence[Bind]) -> Iterator[str]:
 def workspace_binds(roots: Mapping[str, Path], *, read_only: bool) -> list[Bind]:
     """The workspace at its four places. `docs` is never writable: execution logs and the manual lie there."""
     return [Bind(path, inside(name), name != "docs" and not read_only) for name, path in roots.items()]
+
+
+def masks(states: Iterable[str]) -> list[Bind]:
+    """Binds that put nothing in the place of Terraform's state files (workspace names): they hold secrets."""
+    return [Bind(Path("/dev/null"), inside(name)) for name in states]
 
 
 def inside(name: str) -> str:

@@ -58,6 +58,7 @@ class DockerExecutor:
         inner = bubblewrap.inside(name) if name else "/app"
         container = f"minilab-{secrets.token_hex(8)}"
         binds = bubblewrap.workspace_binds(self._workspace.roots, read_only=read_only)
+        binds += bubblewrap.masks(self._workspace.states())
         command = arguments(
             self._image, self._limits, binds, argv, name=container, cwd=inner, network=network, user=self._user
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import structlog
 
 from agents.domain.errors import Refused, ToolError
@@ -105,7 +107,7 @@ class Hosting:
                 raise
             served = _Served(app, running, time.time() + app.seconds)
             self._served[app.name] = served
-            hosted = HostedApp(app.name, app.port, app.what, app.role, served.expires)
+            hosted = HostedApp(app.name, app.port, app.what, app.role, served.expires, owner(os.getpid()))
             try:
                 await self._presence.host(hosted)
             except BaseException:
@@ -113,6 +115,13 @@ class Hosting:
                 raise
             served.watch = asyncio.create_task(self._watch(served), name=f"hosting {app.name}")
             return hosted
+
+    async def sweep(self) -> int:
+        """Take off the room's list what workers that died on this machine served; return how many apps that were."""
+        dead = [app for app in await self._presence.hosted() if _is_dead(app.owner)]
+        for app in dead:
+            await self._presence.unhost(app.name)
+        return len(dead)
 
     async def stop(self, name: str) -> App:
         """End it. Raise ToolError naming what is served if there is no such app."""
@@ -203,6 +212,17 @@ class Hosting:
         await served.running.end()
         if listed:
             await self._presence.unhost(served.app.name)
+
+
+def owner(pid: int) -> str:
+    """How a process of this machine is named as an app's owner."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def _is_dead(name: str) -> bool:
+    """Whether the owner of that name was a process of this machine, and is gone."""
+    host, _, pid = name.rpartition(":")
+    return host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid))
 
 
 def _server(program: str, root: str, below: str, port: int) -> list[str]:

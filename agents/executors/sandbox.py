@@ -136,7 +136,7 @@ class Sandbox:
     ) -> Finished:
         """Run `argv` for at most `timeout` seconds. Raise Refused where nothing confines commands, QuotaExceeded
         where the workspace is full, and what `Processes.run` raises."""
-        binds = bubblewrap.workspace_binds(self._roots, read_only=read_only)
+        binds = bubblewrap.workspace_binds(self._roots, read_only=read_only) + self._masks()
         running = await self._start(argv, binds, cwd, network, stdin)
         async with self._watched(running):
             return await running.wait(timeout)
@@ -151,7 +151,7 @@ class Sandbox:
     ) -> Running:
         """Start a server that listens on this machine's loopback; the caller ends it. Raise what `run` raises."""
         if binds is None:
-            binds = bubblewrap.workspace_binds(self._roots, read_only=False)
+            binds = bubblewrap.workspace_binds(self._roots, read_only=False) + self._masks()
         running = await self._start(argv, binds, cwd, True, b"", variables)
         guard = asyncio.create_task(self._disk.guard(running))
         self._guards.add(guard)
@@ -175,6 +175,9 @@ class Sandbox:
         return await self._processes.start(
             prepared.argv, cwd=prepared.cwd, env=prepared.env, stdin=stdin, bounds=prepared.bounds
         )
+
+    def _masks(self) -> list[Bind]:
+        return bubblewrap.masks(self._workspace.states())
 
     @asynccontextmanager
     async def _watched(self, running: Running) -> AsyncIterator[None]:

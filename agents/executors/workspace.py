@@ -20,7 +20,7 @@ READ_BYTES = 16 << 20
 LOCK_SECONDS = 15.0
 USAGE_SECONDS = 5.0
 STALE_SECONDS = 600.0  # a write takes no such time: whoever began it was killed
-READ_ONLY = ("docs/manual",)
+READ_ONLY = ("docs/manual", "docs/threat_model.md")
 PROTECTED = ("docs/execution_log_*",)
 
 
@@ -199,6 +199,11 @@ class Workspace:
             with suppress(FileNotFoundError):
                 yield _entry(Place(name), cage.status(()))
             yield from self._below(Place(name), states)
+
+    def states(self) -> list[str]:
+        """Terraform's state files, where its modules are: what runs on the workspace must not see them."""
+        found = self._below(Place("infra"), True) if "infra" in self._cages else ()
+        return [str(entry.place) for entry in found if entry.kind == "state"]
 
     def sweep(self, older: float = STALE_SECONDS) -> int:
         """Take away what writes of killed processes left behind, `older` seconds at least; return how many."""

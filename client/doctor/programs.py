@@ -1,5 +1,6 @@
 """Programs on this machine: started, not looked at."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -36,9 +37,6 @@ PROGRAMS = (
     Program("node", ("node", "--version"), "no TypeScript in run_code", "apt install nodejs"),
 )
 
-# the smallest root a program starts in; what isn't there on this distribution is skipped
-_ROOT = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
-
 
 def program(row: Program) -> Row:
     """Whether it starts, and its version."""
@@ -72,25 +70,23 @@ def ansible() -> Row:
     return Row("ansible", Level.OK, f"ansible-core {metadata.version('ansible-core')}")
 
 
-def bubblewrap(sandbox: str) -> Row:
-    """A command run in a sandbox like the agents': no network, own processes, read-only system."""
-    binds = [part for path in _ROOT if Path(path).exists() for part in ("--ro-bind", path, path)]
-    argv = ("bwrap", "--unshare-all", "--die-with-parent", "--clearenv", "--tmpfs", "/", *binds)
-    argv += ("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/", "--", "/usr/bin/env", "true")
-    if shutil.which("bwrap") is None:
-        code, said = 127, "not found"
-    else:
-        code, said = _run(argv)
-    if code == 0:
-        return Row("bubblewrap", Level.OK, "a sandboxed command ran")
-    if sandbox == "container":
-        return Row("bubblewrap", Level.WARN, f"{said}; SANDBOX=container: the container is the boundary")
-    fix = "apt install bubblewrap; in a locked-down container set SANDBOX=container if it is the boundary"
-    return Row("bubblewrap", Level.WARN, f"{said}: run_shell and run_code are off", fix)
+def sandbox(mode: str) -> Row:
+    """What confines run_shell and run_code, found by running a command as the agents do."""
+    probed = "auto" if mode == "docker" else mode  # with docker, run_code alone goes there
+    code, said = _run((sys.executable, "-m", "agents.sandbox_probe", probed), width=4000)
+    try:
+        level = json.loads(said)
+        name, detail, bounds = level["name"], level["detail"], level["bounds"]
+    except (ValueError, KeyError, TypeError):
+        return Row("sandbox", Level.WARN, f"the probe failed (exit code {code}): {said}", "see the message")
+    told = f"{name}: {detail}" + (f"; bounds by {bounds}" if bounds else "")
+    if name == "none":
+        return Row("sandbox", Level.WARN, f"{told}: run_shell and run_code are off", "apt install bubblewrap")
+    return Row("sandbox", Level.OK if name == "bubblewrap" else Level.WARN, told)
 
 
-def _run(argv: Sequence[str]) -> tuple[int, str]:
-    """Exit code and the first line said."""
+def _run(argv: Sequence[str], width: int = _WIDTH) -> tuple[int, str]:
+    """Exit code and the first line said, at most `width` characters of it."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -98,4 +94,4 @@ def _run(argv: Sequence[str]) -> tuple[int, str]:
     except OSError as error:
         return 126, str(error.strerror)
     text = (done.stdout if done.returncode == 0 and done.stdout.strip() else done.stderr).decode("utf-8", "replace")
-    return done.returncode, one_line(text, _WIDTH) or f"exit code {done.returncode}"
+    return done.returncode, one_line(text, width) or f"exit code {done.returncode}"

@@ -38,7 +38,7 @@ async def examine(subject: Subject) -> list[Row]:
             asyncio.to_thread(places.workspace, subject),
             asyncio.to_thread(places.disk, subject),
             asyncio.to_thread(programs.ansible),
-            asyncio.to_thread(programs.bubblewrap, subject.sandbox),
+            asyncio.to_thread(programs.sandbox, subject.sandbox),
             *(asyncio.to_thread(programs.program, row) for row in programs.PROGRAMS),
             hosts.hosts(subject),
         )

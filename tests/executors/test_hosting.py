@@ -1,8 +1,10 @@
 """Hosting: what is served answers, is listed, and ends."""
 
 import asyncio
+import os
 import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import httpx
 import pytest
 
 from agents.domain.errors import PathEscape, Refused, ToolError
+from agents.domain.mission import HostedApp
 from agents.executors import hosting
-from agents.executors.hosting import App, Hosting
+from agents.executors.hosting import App, Hosting, owner
 from agents.executors.process import Processes
 from agents.executors.sandbox import Mode, Sandbox
 from agents.executors.workspace import Workspace
@@ -248,3 +251,19 @@ def test_listening_addresses(tmp_path: Path) -> None:
         table.write_text(head + row + "\n")
         open_to_others[name] = hosting._is_open_to_others(0x1F99, {"4": tmp_path / "missing", "6": table})
     assert {name for name, is_open in open_to_others.items() if is_open} == {"everywhere", "everywhere6"}
+
+
+async def test_what_a_dead_worker_served_is_taken_off_the_list(plain: World) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    owners = {"dead": owner(gone.pid), "alive": owner(os.getpid()), "elsewhere": f"other:{gone.pid}", "unknown": ""}
+    for name, of in owners.items():
+        await plain.room.presence.host(HostedApp(name, 8089, "folder", "DevOps", 4e9, of))
+    assert await plain.hosting.sweep() == 1
+    assert await plain.names() == ["alive", "elsewhere", "unknown"]
+
+
+async def test_an_app_names_the_process_it_ends_with(plain: World) -> None:
+    hosted = await plain.hosting.host(plain.app())
+    assert hosted.owner == owner(os.getpid())
+    assert await plain.hosting.sweep() == 0

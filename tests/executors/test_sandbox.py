@@ -69,6 +69,19 @@ class TestConfinement:
         assert (home / "generated_iac/infra/a").read_text() == "new\n"
         assert (home / "tmp/c").read_text() == "new\n"
 
+    async def test_a_state_is_neither_read_nor_changed(self, sandbox: Sandbox, home: Path) -> None:
+        module = home / "generated_iac/infra/site"
+        (module / "terraform.tfstate.d/prod").mkdir(parents=True)
+        states = [module / "terraform.tfstate", module / "terraform.tfstate.d/prod/terraform.tfstate"]
+        for file in (*states, module / "main.tf"):
+            file.write_text("hunter2")
+        for name in ("terraform.tfstate", "terraform.tfstate.d/prod/terraform.tfstate"):
+            attack = f"cd infra/site; cat {name}; echo forged > {name}; rm -f {name}; mv {name} x; cat x"
+            assert "hunter2" not in (await sh(sandbox, attack)).stdout
+        assert [file.read_text() for file in states] == ["hunter2", "hunter2"]
+        done = await sh(sandbox, "cat infra/site/main.tf; echo new > infra/site/main.tf")
+        assert (done.stdout, (module / "main.tf").read_text()) == ("hunter2", "new\n")
+
     async def test_what_a_command_wrote_stays_ours_to_change(self, sandbox: Sandbox, home: Path) -> None:
         await sh(sandbox, "mkdir -p /app/infra/d; echo x > /app/infra/d/f; chmod 700 /app/infra/d")
         written = home / "generated_iac/infra/d/f"

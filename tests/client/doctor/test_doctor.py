@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -153,11 +155,34 @@ def test_programs(
     assert row.fix == ("" if level is Level.OK else "get it")
 
 
-@pytest.mark.parametrize(("sandbox", "said"), [("auto", "are off"), ("container", "the container is the boundary")])
-def test_no_bubblewrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox: str, said: str) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    row = programs.bubblewrap(sandbox)
-    assert (row.level, said in row.detail) == (Level.WARN, True)
+def test_a_container_as_the_boundary_is_said() -> None:
+    row = programs.sandbox("container")
+    assert (row.level, "SANDBOX=container says a container is the boundary" in row.detail) == (Level.WARN, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ('{"name": "none", "detail": "it can\'t start", "bounds": ""}', "run_shell and run_code are off"),
+        ("no JSON", "the probe failed (exit code 0): no JSON"),
+        ("[]", "the probe failed"),
+    ],
+)
+def test_no_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, said: str) -> None:
+    probe = tmp_path / "python"
+    probe.write_text(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")
+    probe.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(probe))
+    row = programs.sandbox("auto")
+    assert (row.level, said in row.detail, row.fix != "") == (Level.WARN, True, True)
+
+
+@pytest.mark.real
+def test_the_sandbox_is_the_agents_own() -> None:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap isn't installed")
+    row = programs.sandbox("docker")
+    assert (row.level, row.detail.partition("; bounds by ")[0]) == (Level.OK, "bubblewrap: commands are confined")
 
 
 def test_the_report_for_people_and_for_machines(subject: Subject, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +190,7 @@ def test_the_report_for_people_and_for_machines(subject: Subject, capsys: pytest
     told = json.loads(capsys.readouterr().out)
     names = [row["name"] for row in told["rows"]]
     assert told["ok"] is True
-    assert {"python", "venv", "redis", "model endpoint", "prompts", "bubblewrap", "git", "terraform"} <= set(names)
+    assert {"python", "venv", "redis", "model endpoint", "prompts", "sandbox", "git", "terraform"} <= set(names)
     (subject.home / "prompts" / "QA.md").unlink()
     assert main(subject, as_json=False) == 1
     shown = capsys.readouterr().out
