@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from agents.domain.errors import RoomError, RoomUnavailable, SettingsError
+from agents.room import sentinel
 
 log = structlog.get_logger()
 
@@ -67,6 +68,7 @@ class Link:
     def __init__(self, url: str, patience: float | None = None) -> None:
         self.url = shown(url)
         self._patience = patience
+        self._trouble = Trouble(self.url)
         self._pool = _pool(url)
         self._idle: list[AbstractConnection] = []
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
@@ -107,7 +109,7 @@ class Link:
 
     def outage(self) -> "Outage":
         """How a caller with a connection of its own waits."""
-        return Outage(self.url, self._patience)
+        return Outage(self._trouble, self._patience)
 
     @asynccontextmanager
     async def private(self) -> AsyncIterator[AbstractConnection]:
@@ -124,6 +126,7 @@ class Link:
         """Close the connections: the idle ones now, those at work after their answer."""
         self._closed = True
         await self._drop_idle()
+        await sentinel.close(self._pool)
 
     async def _drop_idle(self) -> None:
         while self._idle:
@@ -131,15 +134,15 @@ class Link:
 
     async def _through_outages(self, send: Any) -> Any:
         outage = self.outage()
-        while True:
-            try:
-                async with self._slots:
-                    answer = await self._once(send)
-            except (*_PASSING, fault.ResponseError) as error:
-                await outage.wait(error)
-                continue
+        try:
+            while True:
+                try:
+                    async with self._slots:
+                        return await self._once(send)
+                except (*_PASSING, fault.ResponseError) as error:
+                    await outage.wait(error)
+        finally:  # answered, or given up
             outage.over()
-            return answer
 
     def _fresh(self) -> AbstractConnection:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
@@ -165,11 +168,35 @@ class Link:
         return answer
 
 
-class Outage:
-    """Waits between tries while Redis can't serve, and says so once in the log."""
+class Trouble:
+    """What keeps the calls of a link waiting: said once in the log, however many they are, and its end once."""
 
-    def __init__(self, url: str, patience: float | None) -> None:
-        self._url = url
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._waiting: set[Outage] = set()
+
+    def begin(self, outage: "Outage", error: BaseException) -> None:
+        """A call waits."""
+        if not self._waiting:
+            full = isinstance(error, fault.OutOfMemoryError)
+            hint = "its memory is full: raise maxmemory, or free some" if full else "start it, or mend the way to it"
+            log.warning("redis doesn't serve, everybody waits", url=self.url, error=_line(error), hint=hint)
+        self._waiting.add(outage)
+
+    def over(self, outage: "Outage") -> None:
+        """A call was answered, or waits no longer."""
+        if outage in self._waiting:
+            self._waiting.discard(outage)
+            if not self._waiting:
+                log.info("redis serves again", url=self.url)
+
+
+class Outage:
+    """Waits between tries while Redis can't serve."""
+
+    def __init__(self, trouble: Trouble, patience: float | None) -> None:
+        self._trouble = trouble
+        self._url = trouble.url
         self._patience = patience
         self._since: float | None = None
         self._tries = 0
@@ -192,15 +219,14 @@ class Outage:
                 "start it, or set REDIS_URL to one that runs"
             ) from error
         if self._tries == 2:  # the first may be a connection that broke while idle
-            log.warning("redis doesn't serve, waiting", url=self._url, error=_line(error))
+            self._trouble.begin(self, error)
         pause = min(FIRST_PAUSE * 2 ** min(self._tries - 2, 10), LONGEST_PAUSE) if self._tries > 1 else 0.0
         pause *= random.uniform(0.5, 1.0)  # noqa: S311  jitter, no secret
         await asyncio.sleep(pause if self._patience is None else min(pause, self._patience - waited))
 
     def over(self) -> None:
         """Redis serves again."""
-        if self._tries > 1:
-            log.info("redis serves again", url=self._url)
+        self._trouble.over(self)
         self._since, self._tries = None, 0
 
 
@@ -217,9 +243,12 @@ def _pool(url: str) -> ConnectionPool:
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     try:
+        if url.startswith(tuple(f"{scheme}:" for scheme in sentinel.SCHEMES)):
+            return sentinel.pool(url, options)
         return ConnectionPool.from_url(url, **options)
     except ValueError as error:
-        raise SettingsError(f"REDIS_URL {shown(url)!r}: {_line(error)}; it looks like redis://host:6379/0") from None
+        hint = "it looks like redis://host:6379/0, or redis+sentinel://host:26379/master"
+        raise SettingsError(f"REDIS_URL {shown(url)!r}: {_line(error)}; {hint}") from None
 
 
 async def _exchange(connection: AbstractConnection, *args: Any) -> Any:
