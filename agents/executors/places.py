@@ -86,7 +86,7 @@ class Naming:
         name = folded(str(place))
         for prefix in self._read_only:
             if name == prefix or name.startswith(prefix + "/"):
-                raise PathEscape(f"{place} is read-only: {prefix} is the manual; write another file in docs/")
+                raise PathEscape(f"{place} is read-only: {prefix} is the User's; write another file in docs/")
         for pattern in self._protected:
             if fnmatchcase(name, pattern):
                 raise PathEscape(f"{place} is written by the runtime alone; write another file")

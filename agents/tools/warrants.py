@@ -4,12 +4,13 @@ A turn that waits for an approval is suspended here: it costs no tokens, its lea
 its worker dies, the model's repeated call finds the living approval by its digest.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from agents.domain.approval import LIFETIME, Approval, State, names
+from agents.domain.approval import LIFETIME, Approval, State, names, state_of
 from agents.domain.errors import Refused
 from agents.domain.finding import blocks
 from agents.domain.message import USER, Kind, Message, new_id
@@ -62,7 +63,10 @@ class Warrants:
     async def verified(self, warrant: Warrant) -> Material:
         """The material as it is right before the act. Raise Refused where it, policy or findings changed since."""
         wish = warrant.assessment.wish
-        fresh = await self.assessor.material(wish)
+        if warrant.approval:
+            fresh, _ = await asyncio.gather(self.assessor.material(wish), self._unblocked(warrant.assessment))
+        else:
+            fresh = await self.assessor.material(wish)
         if self.assessor.digest(wish, fresh, warrant.ruling) != warrant.digest:
             raise Refused(
                 f"what {wish.tool.name} would run has changed since it was "
@@ -71,8 +75,6 @@ class Warrants:
         now = self._ruled(warrant.assessment)
         if now.denied or not now.needed <= warrant.ruling.needed:
             raise Refused("the policy has changed meanwhile and asks for more: nothing was done; call it again")
-        if warrant.approval:
-            await self._unblocked(warrant.assessment)
         return fresh
 
     def _ruled(self, assessment: Assessment) -> Ruling:
@@ -119,10 +121,7 @@ class Warrants:
         card = self.assessor.card(assessment, ruling, digest)
         asked = _approval(self.assessor.room, wish, ruling, digest, self.lifetime)
         living = await self.approvals.request(asked, card.as_json(), _event(asked, card.text(asked), wish))
-        wish.turn.progress(wish.turn.step, f"awaiting approval {living.id}")
-        decided = await self.approvals.until_decided(living, self.lifetime + _MARGIN)
-        state = await self.approvals.state(decided)
-        wish.turn.progress(wish.turn.step, wish.tool.name)
+        decided, state = await self._until_decided(wish, living, known=living.id != asked.id)
         facts = {**wish.fields(), "approval": living.id, "digest": digest, "turn": claim.turn}
         if state is State.APPROVED:
             self.ledger.append("decision", {**facts, "status": "approved", "by": sorted(decided.needed)})
@@ -130,6 +129,19 @@ class Warrants:
         why = _refusal(decided, state, self.lifetime)
         self.ledger.note("decision", {**facts, "status": state.value, "why": why})
         raise Refused(why)
+
+    async def _until_decided(self, wish: Wish, living: Approval, *, known: bool) -> tuple[Approval, State]:
+        """The approval once it is decided, and where it stands. One that was `known` may be decided already.
+
+        That is told by our own clock, to save a question: `begin_effect` looks by the room's.
+        """
+        state = state_of(living, time.time(), wish.turn.claim.epoch)
+        if known and state in (State.APPROVED, State.REJECTED):
+            return living, state
+        wish.turn.progress(wish.turn.step, f"awaiting approval {living.id}")
+        decided = await self.approvals.until_decided(living, self.lifetime + _MARGIN)
+        wish.turn.progress(wish.turn.step, wish.tool.name)
+        return decided, await self.approvals.state(decided)
 
 
 def _approval(room: str, wish: Wish, ruling: Ruling, digest: str, lifetime: float) -> Approval:

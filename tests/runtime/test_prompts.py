@@ -1,11 +1,13 @@
 """Prompts on disk: edits count from the next turn on, faults keep the last good version."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from agents.domain.errors import PromptError
-from agents.runtime.prompts import PromptLibrary
+from agents.runtime.prompts import THREAT_MODEL_CHARS, PromptLibrary
+from tests.conftest import REPOSITORY
 
 GOOD = "---\ntag: '@QA'\ntitle: Tester\naliases: [QA_Tester]\ntools: [run_checks]\n---\nProbe things.\n"
 
@@ -71,3 +73,16 @@ def test_the_roster_holds_the_roles_that_are_there(directory: Path) -> None:
     roster = PromptLibrary(directory).roster()
     assert roster.names == ("QA",)
     assert roster.tagged("@qa_tester probe") == ("QA",)
+
+
+def test_security_is_given_the_threat_model_and_nobody_else(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "prompts", tmp_path / "prompts")
+    model = tmp_path / "threat_model.md"
+    library = PromptLibrary(tmp_path / "prompts", threat_model=model)
+    without = library.role("Security")
+    model.write_text("posture: homelab\n" + "x" * THREAT_MODEL_CHARS)
+    given = library.role("Security")
+    assert "posture: homelab" in given.prose
+    assert "17 more in docs/threat_model.md" in given.prose
+    assert given.sha != without.sha
+    assert "posture" not in library.role("Coder").prose
