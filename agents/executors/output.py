@@ -29,12 +29,12 @@ class Spool:
         if len(text) <= self._cap:
             return text
         head, tail = self._cap * 2 // 3, self._cap // 3
-        where = self._keep(text, name)
+        where = self.keep(text, name)
         gap = f"\n… {len(text) - head - tail:,} characters left out; {where} …\n"
         return text[:head] + gap + text[-tail:]
 
-    def _keep(self, text: str, name: str) -> str:
-        """Write the file; say where it is, or why there is none."""
+    def keep(self, text: str, name: str) -> str:
+        """Write redacted `text` to a file; return where it is, or why there is none."""
         safe = _NAME.sub("-", name).strip("-")[:80] or "output"
         data = text.encode("utf-8", "replace")
         try:

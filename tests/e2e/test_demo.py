@@ -30,7 +30,7 @@ def test_up_ends_with_a_page_that_answers_and_leaves_nothing_behind(home: Home, 
         up.until(lambda line: "your status page answers" in line.lower(), 200)
         assert "node-2" in page(free_port)
         client = redis.Redis.from_url(home.redis_url(), decode_responses=True)
-        channel = client.pubsub(ignore_subscribe_messages=True)
+        channel = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         channel.subscribe("agent_channel")
         channel.get_message(timeout=5)
         up.say("@Observer anything to report?")
