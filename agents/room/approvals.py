@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from agents.domain.approval import Approval, Decision, State, consumed, decided, state_of
-from agents.domain.errors import ApprovalUnusable, BadInput, RoomUnavailable, StaleEpoch
+from agents.domain.errors import ApprovalUnusable, BadInput, RoomError, StaleEpoch
 from agents.domain.message import USER, Kind, Message
-from agents.room.shelf import Change, Shelf, Sight, stale
+from agents.room.shelf import Change, Shelf, Sight, stale, tries
 from agents.room.signatures import Signatures
 from agents.room.wire import dumped, sendable
 
 POLL = 2.0  # seconds: a safety net, decisions are heard on the channel
 KEPT = 7 * 24 * 3600.0  # seconds after its time that an approval can still be looked at
+_APPROVAL = TypeAdapter(Approval)
 _LIVING = (State.PENDING, State.APPROVED, State.REJECTED)
 Follow = Callable[[], AsyncGenerator[Message, None]]
 
@@ -48,7 +51,7 @@ class Approvals:
         event = self._signatures.signed(sendable(event))
         by_digest = f"d:{approval.requester} {approval.digest}"
         to = sorted(approval.needed - {USER})
-        while True:
+        for _ in tries():
             sight = await self._shelf.look(by_digest)
             earlier = sight.texts.get(by_digest, "")
             if (same := await self._living(earlier)) is not None:
@@ -65,13 +68,14 @@ class Approvals:
                 return stamped
             if f"a:{approval.id}" in (await self._shelf.look(f"a:{approval.id}")).texts:
                 raise BadInput(f"there is an approval {approval.id} already: give the request another id")
+        raise AssertionError
 
     async def decide(self, id: str, decision: Decision, event: Message) -> Approval:
         """See the port."""
         whole = (await self.find(id))[0].id
         decision = self._signatures.decision(whole, decision)
         event = self._signatures.signed(sendable(event))
-        while True:
+        for _ in tries():
             sight, approval, text = await self._current(whole)
             genuine = self._signatures.without_forgeries(approval)
             # the rules look at the server's clock; what was signed stays as it is
@@ -80,6 +84,7 @@ class Approvals:
             change = Change(f"a:{whole}", text, _text(new))
             if await self._shelf.swap([change], event, epoch=sight.epoch, before=approval.expires):
                 return new
+        raise AssertionError
 
     async def find(self, id: str) -> tuple[Approval, Mapping[str, Any]]:
         """See the port."""
@@ -173,18 +178,19 @@ class Approvals:
     async def _current(self, id: str) -> tuple[Sight, Approval, str]:
         """What is kept, forged decisions included. Raise StaleEpoch where a CLEAR took it."""
         sight = await self._shelf.look(f"a:{id}")
-        text = sight.texts.get(f"a:{id}")
-        if text is None:
-            raise StaleEpoch(f"{id}: cleared meanwhile")
-        return sight, _approval(text), text
+        text = sight.texts.get(f"a:{id}", "")
+        approval = _approval(text)
+        if approval is None:
+            raise StaleEpoch(f"{id}: cleared meanwhile, or overwritten")
+        return sight, approval, text
 
     def _parsed(self, id: str, sight: Sight) -> tuple[Approval, Mapping[str, Any]] | None:
         """The approval and its card, forged decisions left out; None for a forged request."""
         text, card_text = sight.texts.get(f"a:{id}"), sight.texts.get(f"c:{id}")
         if text is None or card_text is None:
             return None
-        approval, card = _approval(text), json.loads(card_text)
-        if approval.id != id or not self._signatures.is_genuine(approval, card):
+        approval, card = _approval(text), _card(card_text)
+        if approval is None or card is None or approval.id != id or not self._signatures.is_genuine(approval, card):
             return None
         return self._signatures.without_forgeries(approval), card
 
@@ -195,7 +201,7 @@ class Approvals:
 
     async def _drop_old(self, sight: Sight) -> None:
         for name, text in sight.texts.items():
-            if name.startswith("a:") and (old := _approval(text)).expires + KEPT < sight.now:
+            if name.startswith("a:") and (old := _approval(text)) and old.expires + KEPT < sight.now:
                 ours = (name, f"c:{old.id}", f"d:{old.requester} {old.digest}")
                 # the digest may speak for a newer approval by now
                 gone = [field for field in ours if field[:2] != "d:" or sight.texts.get(field) == old.id]
@@ -204,7 +210,7 @@ class Approvals:
 
     async def _listen(self, news: asyncio.Event) -> None:
         """Set `news` at whatever may have decided something. Without a channel, polling must do."""
-        with contextlib.suppress(RoomUnavailable):
+        with contextlib.suppress(RoomError):
             async with contextlib.aclosing(self._follow()) as events:
                 async for event in events:
                     if event.kind in (Kind.APPROVAL, Kind.CONTROL):
@@ -220,12 +226,21 @@ def _unknown(id: str, starts: list[str], pending: list[str]) -> BadInput:
 def _text(approval: Approval) -> str:
     body = {name: getattr(approval, name) for name in Approval.__slots__}
     body["needed"] = sorted(approval.needed)
-    body["decisions"] = [[getattr(each, name) for name in Decision.__slots__] for each in approval.decisions]
+    body["decisions"] = [asdict(each) for each in approval.decisions]
     return dumped(body)
 
 
-def _approval(text: str) -> Approval:
-    body = json.loads(text)
-    body["needed"] = frozenset(body["needed"])
-    body["decisions"] = tuple(Decision(*each) for each in body["decisions"])
-    return Approval(**body)
+def _approval(text: str) -> Approval | None:
+    """The approval of its text; None of what isn't one: anybody with Redis' password may have written it."""
+    try:
+        return _APPROVAL.validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _card(text: str) -> Mapping[str, Any] | None:
+    try:
+        card = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return card if isinstance(card, dict) else None

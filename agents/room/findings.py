@@ -1,17 +1,19 @@
 """The findings register: the `FindingBoard` port over a shelf, on Redis and in memory alike."""
 
 import builtins
-import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
+
+from pydantic import TypeAdapter, ValidationError
 
 from agents.domain.errors import BadInput
 from agents.domain.finding import Finding, FindingStatus, Severity, fingerprint, moved, raised
 from agents.domain.message import Message
-from agents.room.shelf import Change, Shelf
+from agents.room.shelf import Change, Shelf, tries
 from agents.room.signatures import Signatures
 from agents.room.wire import delivered_to, dumped, sendable
 
+_FINDING = TypeAdapter(Finding)
 Announce = Callable[[Finding], Message]
 
 
@@ -35,12 +37,13 @@ class Findings:
     ) -> Finding:
         """See the port."""
         mark = fingerprint(rule, target)
-        while True:
+        for _ in tries():
             text = (await self._shelf.look(mark)).texts.get(mark, "")
             known = _finding(text) if text else None
             finding = raised(rule, target, severity, evidence, by, content, known)
             if await self._put(text, finding, announce):
                 return finding
+        raise AssertionError
 
     async def move(
         self,
@@ -53,17 +56,18 @@ class Findings:
         announce: Announce | None = None,
     ) -> Finding:
         """See the port."""
-        while True:
+        for _ in tries():
             texts = (await self._shelf.look()).texts
-            known = _named(id.strip().strip("[]"), [_finding(text) for text in texts.values()])
+            known = _named(id.strip().strip("[]"), [found for found in map(_finding, texts.values()) if found])
             finding = moved(known, to, by, reason, content)
             if await self._put(texts[known.fingerprint], finding, announce):
                 return finding
+        raise AssertionError
 
     async def list(self) -> builtins.list[Finding]:
         """See the port."""
-        found = [_finding(text) for text in (await self._shelf.look()).texts.values()]
-        return sorted(found, key=lambda finding: (-finding.severity, finding.id))
+        found = map(_finding, (await self._shelf.look()).texts.values())
+        return sorted(filter(None, found), key=lambda finding: (-finding.severity, finding.id))
 
     async def _put(self, old: str, finding: Finding, announce: Announce | None) -> bool:
         event = self._signatures.signed(sendable(announce(finding))) if announce else None
@@ -85,6 +89,9 @@ def _text(finding: Finding) -> str:
     return dumped({**asdict(finding), "severity": int(finding.severity), "status": finding.status.value})
 
 
-def _finding(text: str) -> Finding:
-    finding = Finding(**json.loads(text))
-    return replace(finding, severity=Severity(finding.severity), status=FindingStatus(finding.status))
+def _finding(text: str) -> Finding | None:
+    """The finding of its text; None of what isn't one: anybody with Redis' password may have written it."""
+    try:
+        return _FINDING.validate_json(text)
+    except ValidationError:
+        return None

@@ -1,17 +1,19 @@
 """A hash of the room that is changed by compare-and-swap: the rules stay in the domain, the race in one script."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agents.domain.errors import StaleEpoch
+from agents.domain.errors import RoomError, StaleEpoch
 from agents.domain.message import Message, new_id
 from agents.room.connection import Arg, Link
 from agents.room.in_memory_store import Store
 from agents.room.keys import Keys
 from agents.room.room import Retention
 from agents.room.wire import encoded, said_flag
+
+MOST_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class RedisShelf:
     async def look(self, *fields: str) -> Sight:
         """See the protocol."""
         _, now, epoch, flat = await self._link.script("look", [*self._keys.common, self._hash], fields)
-        texts = (text.decode() for text in flat)
+        texts = (text.decode("utf-8", "replace") for text in flat)
         return Sight(int(now) / 1000, int(epoch), dict(zip(texts, texts, strict=True)))
 
     async def swap(
@@ -144,6 +146,12 @@ class ShelfInMemory:
             self._texts[change.field] = change.new
             if not change.new:
                 del self._texts[change.field]
+
+
+def tries() -> Iterator[int]:
+    """For a loop of look and swap. Raise RoomError where it never ends: somebody else writes what we can't."""
+    yield from range(MOST_TRIES)
+    raise RoomError("approvals or findings change faster than they can be read: somebody else writes to this Redis")
 
 
 def milliseconds(moment: float) -> Arg:

@@ -3,9 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from agents.domain.approval import Approval, Decision
+from agents.domain.errors import BadInput
 from agents.domain.message import SYSTEM, Message
 from agents.domain.signing import decision_bytes, is_replayed, message_bytes, request_bytes
 from agents.room.keyring import Keyring
@@ -71,7 +73,7 @@ class Signatures:
         """Whether the requester asked exactly this."""
         if self._keyring is None:
             return True
-        if self._keyring.verify(approval.requester, request_bytes(approval, card), approval.sig):
+        if self._verified(approval.requester, partial(request_bytes, approval, card), approval.sig):
             return True
         self.complain(approval.requester, "an approval it didn't ask for")
         return False
@@ -82,11 +84,17 @@ class Signatures:
             return approval
         genuine = []
         for decision in approval.decisions:
-            if self._keyring.verify(decision.by, decision_bytes(approval.id, decision), decision.sig):
+            if self._verified(decision.by, partial(decision_bytes, approval.id, decision), decision.sig):
                 genuine.append(decision)
             else:
                 self.complain(decision.by, "a decision it didn't take")
         return replace(approval, decisions=tuple(genuine))
+
+    def _verified(self, name: str, payload: Callable[[], bytes], sig: str) -> bool:
+        try:
+            return self._keyring is not None and self._keyring.verify(name, payload(), sig)
+        except BadInput:  # what has no canonical form was never signed
+            return False
 
     def _fault(self, keyring: Keyring, message: Message) -> str:
         """What is wrong with it, or nothing."""
