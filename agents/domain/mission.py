@@ -1,12 +1,13 @@
 """The mission: the User's words, verbatim, and the checks that say whether it is done."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
 
 
 class Verdict(StrEnum):
@@ -71,9 +72,20 @@ class TerraformProbe(_Probe):
     module: str
 
 
+_TYPES = "http, tcp, file, command, ansible_idempotent, terraform_clean"
+
+
+def _typed(value: object) -> object:
+    """Say which types there are, which the schema's own complaint about a missing one doesn't."""
+    if isinstance(value, Mapping) and "type" not in value:
+        raise PydanticCustomError("probe_type", "a check needs `type`, one of {types}", {"types": _TYPES})
+    return value
+
+
 Probe = Annotated[
     HttpProbe | TcpProbe | FileProbe | CommandProbe | AnsibleProbe | TerraformProbe,
     Field(discriminator="type"),
+    BeforeValidator(_typed),
 ]
 PROBE: TypeAdapter[Probe] = TypeAdapter(Probe)
 

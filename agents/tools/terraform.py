@@ -82,7 +82,7 @@ def tools(terraform: Terraform, keep: Keep, workspace: Workspace) -> list[Tool[A
         text = answer.text
         if args.action in _PLANS and answer.raw:
             path = keep(answer.raw, f"{act.claim.turn[:8]}-{act.step}-terraform-{args.action}")
-            text += f"\nTerraform's own text: {path}"
+            text += f"\nTerraform's own text, {path}"
         return Output(text, Status.OK if answer.ok else Status.ERROR)
 
     def effect(args: RunTerraform) -> Effect:

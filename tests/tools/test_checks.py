@@ -41,6 +41,12 @@ def test_a_wrong_probe_is_refused_by_its_schema(probe: dict[str, object]) -> Non
     assert ProposeArgs.model_validate({"checks": [TCP]})
 
 
+def test_a_probe_without_a_type_is_told_which_there_are() -> None:
+    probe = {("kind" if key == "type" else key): value for key, value in TCP.items()}
+    with pytest.raises(ValidationError, match="needs `type`, one of http, tcp, file, command, ansible_idempotent"):
+        ProposeArgs.model_validate({"checks": [probe]})
+
+
 async def test_run_says_each_verdict() -> None:
     _, run = tools(FixedMission(Mission(checks=CHECKS)), ScriptedVerifier(**{"port 2": Verdict.FAIL}))
     content = (await run.run(RunArgs(), ACT)).content
