@@ -63,6 +63,7 @@ class Toolbox:
         self.processes = Processes()
         self.spool = Spool(home / "tmp")
         self.ansible = Ansible(self.processes, self.workspace, state, state / "known_hosts", variables=variables)
+        self.ansible.sweep()
         self._large = Processes(output_cap=PLAN_BYTES)
         self.terraform = Terraform(self._large, self.workspace, state, variables=variables)
         docker = settings.sandbox == "docker"

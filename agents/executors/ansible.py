@@ -8,7 +8,9 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -30,6 +32,8 @@ EVENT_BYTES = 64 << 20  # events read of one run; beyond it only the last ones
 LAST_EVENTS = 20
 EXAMINED_FILES = 400
 EXAMINED_BYTES = 512 << 10
+_PREFIX = "minilab-ansible-"
+STALE_SECONDS = 4 * 3600.0  # no run takes such time: whoever made the directory was killed
 _LOCAL = ("localhost", "localhost,", "127.0.0.1", "127.0.0.1,")
 _LIMIT = re.compile(r"[A-Za-z0-9_.*!\[][A-Za-z0-9_.*!&:,\[\]-]*")
 # a host that may be this machine: by name, by connection, by delegation, or by a template that may say so
@@ -109,11 +113,22 @@ class Ansible:
         self._known_hosts = known_hosts
         self._variables = dict(variables or {})
 
+    def sweep(self, older: float = STALE_SECONDS) -> int:
+        """Take away the private directories, with variables in them, of runs whose worker was killed."""
+        swept = 0
+        for left in self._scratch.glob(f"{_PREFIX}*"):
+            with suppress(OSError):  # another user's
+                status = left.lstat()
+                if status.st_uid == os.getuid() and time.time() - status.st_mtime > older:
+                    shutil.rmtree(left)
+                    swept += 1
+        return swept
+
     async def run(self, job: Job, *, timeout: float) -> PlayReport:
         """Run it and tell what happened. A failed task is no error here: the report says it."""
         paths = self._paths(job)
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        private = Path(tempfile.mkdtemp(prefix="minilab-ansible-", dir=self._scratch))
+        private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._scratch))
         try:
             self._prepare(private, job)
             done = await self._start(private, job, paths, timeout)

@@ -416,3 +416,14 @@ def test_a_connection_is_kept_only_where_its_socket_fits() -> None:
 
 def test_ssh_arguments_survive_a_space_in_the_path() -> None:
     assert "'UserKnownHostsFile=\"/a b/known\"'" in ssh_arguments(Path("/a b/known"))
+
+
+async def test_what_killed_runs_left_behind_is_swept(ansible: Ansible, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    for name in ("minilab-ansible-old", "minilab-ansible-fresh", "kept"):
+        (state / name / "env").mkdir(parents=True)
+    for name in ("minilab-ansible-old", "kept"):
+        os.utime(state / name, (0, 0))
+    assert ansible.sweep() == 1
+    assert sorted(path.name for path in state.iterdir()) == ["kept", "minilab-ansible-fresh"]
+    assert ansible.sweep(older=-1) == 1  # the control: only its age kept it
