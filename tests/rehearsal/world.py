@@ -59,7 +59,7 @@ class World:
         self._step = 0
         self._asked: set[str] = set()
         self._ledger = RecordedLedger()
-        self._guarded = Guarded(self.opened, self._tools(root, home))
+        self._guarded = Guarded(self.opened, self._tools(root, home), ledger=self._ledger)
 
     def _tools(self, root: Path, home: Path) -> list[Tool[Any]]:
         mask = SecretMask()

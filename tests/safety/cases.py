@@ -364,7 +364,7 @@ async def _edited_ledger(world: World) -> None:
     _, path = _ledger(world)
     lines = path.read_bytes().splitlines(keepends=True)
     edits = {
-        "edited": [*lines[:2], lines[2].replace(b"run_ansible", b"read_a_file"), *lines[3:]],
+        "edited": [lines[0], lines[1].replace(b"run_ansible", b"read_a_file"), *lines[2:]],
         "deleted": [*lines[:2], *lines[3:]],
         "reordered": [lines[0], lines[2], lines[1], *lines[3:]],
     }

@@ -16,6 +16,7 @@ from agents.domain.approval import Approval, Decision
 from agents.domain.errors import BadInput
 from agents.domain.message import USER, Kind, Message
 from agents.domain.ports import TurnContext
+from agents.domain.redaction import SecretMask
 from agents.domain.turn import Claim, Status, ToolResult
 from agents.executors.ansible import Ansible, Job
 from agents.executors.hosts import Hosts, KeyRing
@@ -29,7 +30,7 @@ from agents.executors.versions import Versions
 from agents.executors.workspace import Workspace
 from agents.room.in_memory import InMemoryRoom
 from agents.tools import ansible, approvals, files, findings, shell, ssh, terraform
-from tests.support.gates import Guarded, Text
+from tests.support.gates import Guarded, RecordedLedger, Text
 from tests.support.team import claimed, role
 from tests.tools.test_shell import Recorder
 
@@ -114,12 +115,14 @@ class World:
         self.ansible.ran = self.ssh.ran = self._ran
         self.shell = Recorder()
         self.terraform = Terraform(Processes(), self.workspace, home / "state", binary=str(self._terraform()))
-        self.guarded = Guarded(self.opened, [], policy or Text(), lifetime=lifetime)
-        self.guarded = Guarded(self.opened, self._tools(), policy or Text(), lifetime=lifetime)
+        self.ledger, self.mask = RecordedLedger(), SecretMask(["open-sesame-42"])
+        self.guarded = Guarded(
+            self.opened, self._tools(), policy or Text(), self.mask, lifetime=lifetime, ledger=self.ledger
+        )
         self._fill()
 
     def _tools(self) -> list[Any]:
-        mask, ledger = self.guarded.mask, self.guarded.ledger
+        mask, ledger = self.mask, self.ledger
         processes = Processes()
         versions = Versions(processes, self.home / "space", self.home, ("infra", "config"))
         search, lint = Search(self.workspace, processes, self.home), Lint(self.workspace, processes, self.home)

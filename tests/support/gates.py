@@ -66,9 +66,10 @@ class Guarded:
     mask: SecretMask = field(default_factory=lambda: SecretMask(["open-sesame-42"]))
     lifetime: float = 60.0
     lease_wait: float = 0.0
+    ledger: RecordedLedger = field(default_factory=RecordedLedger)
 
     def __post_init__(self) -> None:
-        self.log, self.ledger, self.complaints = RecordedLog(), RecordedLedger(), list[str]()
+        self.log, self.complaints = RecordedLog(), list[str]()
         self.registry = Registry(self.tools)
         # looked at anew at each call
         self.policy_file = PolicyFile(self.policy.read, iter(range(0, 10**9, 10)).__next__)

@@ -17,7 +17,7 @@ from agents.tools.inventories import hosts_of
     ],
 )
 def test_hosts_are_read(text: str, hosts: set[str]) -> None:
-    assert hosts_of(text) == hosts
+    assert hosts_of(text) == frozenset(hosts)
 
 
 @pytest.mark.parametrize(
