@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import yaml
@@ -51,6 +52,7 @@ class Role:
     sha: str
 
 
+@lru_cache(maxsize=64)  # prompts are read at each turn, and hardly ever change
 def parse_role(name: str, text: str, shared: str = "") -> Role:
     """The role in the prompt file `text`. Raise PromptError naming the file, the field and the fault."""
     match = _FRONT_MATTER.match(text)
