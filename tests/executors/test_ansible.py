@@ -427,3 +427,4 @@ async def test_what_killed_runs_left_behind_is_swept(ansible: Ansible, tmp_path:
     assert ansible.sweep() == 1
     assert sorted(path.name for path in state.iterdir()) == ["kept", "minilab-ansible-fresh"]
     assert ansible.sweep(older=-1) == 1  # the control: only its age kept it
+    shutil.rmtree(state / "kept")
