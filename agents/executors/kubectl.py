@@ -33,15 +33,27 @@ class Kubectl:
         self._kubeconfig = kubeconfig
         self._variables = dict(variables or {})
 
-    async def run(self, args: Sequence[str], timeout: float) -> Finished:
-        """Run it. Raise Refused, InvalidArguments, MissingBinary, and ToolError where no cluster is set up."""
+    async def manifests(self, args: Sequence[str]) -> bytes:
+        """What the command line would give to the cluster, as one stream. Raise what `run` raises."""
+        line = checked(args)
+        return await asyncio.to_thread(self._manifests, line) if line.manifests else b""
+
+    def named(self, args: Sequence[str]) -> tuple[str, ...]:
+        """The files and folders the command line names, by their one name. Raise PathEscape."""
+        return tuple(self._workspace.shown(path) for path in checked(args).manifests)
+
+    async def run(self, args: Sequence[str], timeout: float, manifests: bytes | None = None) -> Finished:
+        """Run it. Raise Refused, InvalidArguments, MissingBinary, and ToolError where no cluster is set up.
+
+        `manifests`: what was read before, in the place of what the files hold now.
+        """
         line = checked(args)
         if self._kubeconfig is None:
             raise ToolError(f"no cluster is set up: {_FIX}")
         kubeconfig = self._kubeconfig.expanduser()
         if not kubeconfig.is_file():
             raise ToolError(f"there is no kubeconfig {kubeconfig}: {_FIX}")
-        stdin = await asyncio.to_thread(self._manifests, line) if line.manifests else b""
+        stdin = await self.manifests(args) if manifests is None else manifests
         env = {**base_environment(self._home), **self._variables, "KUBECONFIG": str(kubeconfig)}
         return await self._processes.run(
             ["kubectl", *line.argv], cwd=self._home, env=env, timeout=timeout, stdin=stdin

@@ -4,16 +4,19 @@ from typing import Any
 
 from pydantic import Field
 
+from agents.domain.card import Page
 from agents.domain.errors import ToolError
 from agents.domain.turn import Effect
 from agents.executors.kubectl import Kubectl
 from agents.executors.kubectl_arguments import checked
 from agents.tools import commands
+from agents.tools.material import Material, as_text, sha256
 from agents.tools.registry import Act, Args, Output, Tool
 from agents.tools.shell import told
 
 SECONDS = 600.0
 _MARGIN = 5.0
+_CLUSTER = ("cluster",)
 
 
 class RunKubectl(Args):
@@ -26,7 +29,15 @@ def tools(kubectl: Kubectl) -> list[Tool[Any]]:
     """`run_kubectl`."""
 
     async def run(args: RunKubectl, act: Act) -> Output:
-        return told(await kubectl.run(args.args, min(SECONDS, act.timeout) - _MARGIN))
+        # what was hashed for the approval, not what the files may hold by now
+        manifests = act.material.content if act.material else None
+        return told(await kubectl.run(args.args, min(SECONDS, act.timeout) - _MARGIN, manifests))
+
+    async def material(args: RunKubectl) -> Material:
+        content = await kubectl.manifests(args.args)
+        named = kubectl.named(args.args)
+        pages = (Page("manifests", as_text(content)),) if named else ()
+        return Material({"manifests": sha256(content)}, named, _CLUSTER, ("cluster",), pages, content)
 
     return [
         Tool(
@@ -38,6 +49,7 @@ def tools(kubectl: Kubectl) -> list[Tool[Any]]:
             run,
             effect,
             timeout=SECONDS,
+            material=material,
         )
     ]
 

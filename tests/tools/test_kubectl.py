@@ -187,3 +187,20 @@ async def test_no_kubectl(tmp_path: Path, kubeconfig: Path) -> None:
     made = Kubectl(Processes(), workspace(tmp_path), home, kubeconfig, variables={"PATH": str(home)})
     with pytest.raises(MissingBinary, match=r"kubernetes\.io"):
         await made.run(["get", "pods"], 5)
+
+
+async def test_what_is_approved_is_the_manifests_content(tmp_path: Path) -> None:
+    tool = kubectl(tmp_path, None)
+    assert tool.material is not None
+    space = workspace(tmp_path)
+    space.write_text("config/web/app.yml", "kind: ConfigMap\n")
+    args = RunKubectl(args=["apply", "-f", "config/web/app.yml"])
+    before = await tool.material(args)
+    assert before.targets == ("config/web/app.yml",)
+    assert "kind: ConfigMap" in before.pages[0].text
+    assert (await tool.material(args)).identity == before.identity
+    space.write_text("config/web/app.yml", "kind: Secret\n")
+    after = await tool.material(args)
+    assert after.identity != before.identity
+    assert b"Secret" in after.content
+    assert (await tool.material(RunKubectl(args=["scale", "deploy/web", "--replicas", "2"]))).pages == ()
