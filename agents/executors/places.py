@@ -90,13 +90,7 @@ class Naming:
         for pattern in self._protected:
             if fnmatchcase(name, pattern):
                 raise PathEscape(f"{place} is written by the runtime alone; write another file")
-        if is_state(place):
-            raise PathEscape(f"{place} is Terraform's state: it changes by run_terraform alone (plan, then apply)")
-        if folded(place.parts[-1]) == _LOCKED and not delete:
-            raise PathEscape(
-                f"{place} is written by run_terraform with action init: to have provider versions chosen anew, "
-                "delete it and run init"
-            )
+        _may_change_terraforms(place, delete)
         for part in (folded(part) for part in place.parts):
             if part in MACHINE_MADE:
                 raise PathEscape(f"{place}: {part} belongs to {part.removeprefix('.')} and is never edited as a file")
@@ -135,6 +129,16 @@ class Naming:
         if parts and parts[0].isascii() and parts[0].isprintable() and _fault(parts[0]) is None:
             return hint + f"; did you mean config/{'/'.join(parts)[:80]}?"
         return hint
+
+
+def _may_change_terraforms(place: Place, delete: bool) -> None:
+    if is_state(place):
+        raise PathEscape(f"{place} is Terraform's state: it changes by run_terraform alone (plan, then apply)")
+    if folded(place.parts[-1]) == _LOCKED and not delete:
+        raise PathEscape(
+            f"{place} is written by run_terraform with action init: to have provider versions chosen anew, "
+            "delete it and run init"
+        )
 
 
 def is_state(place: Place) -> bool:

@@ -1,7 +1,7 @@
 """What makes a plan the same plan again: a keyed hash of all it says, and the facts its risk is computed from. Pure.
 
-The hash covers sensitive values too, so that a plan with another password is another plan. It is keyed with a secret of
-this installation: nobody who sees it in the room can try out values against it.
+The hash covers sensitive values too, so that a plan with another password is another plan. It is keyed with a
+secret of this installation: nobody who sees it in the room can try out values against it.
 """
 
 import hashlib
