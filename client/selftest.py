@@ -1,5 +1,6 @@
 """`minilab test`: what `make check` does, step by step, with a summary."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,8 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("format", ("ruff", "format", "--check", ".")),
     ("types", ("mypy",)),
     ("import contracts", ("lint-imports",)),
-    ("tests", ("pytest",)),
+    # twice the cores: most tests wait for programs they started
+    ("tests", ("pytest", "-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile")),
 )
 
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from client.child import Child
 
 REHEARSAL_KEY = "no-key-in-a-rehearsal"  # masked everywhere like any key: a plain word would be missed in the story
 AGENTS = (sys.executable, "-m", "agents", "all")
+_BEATING_WITHIN = 7.0  # seconds; heartbeats come every three
 _POLL = 0.1
 _LOOPBACK = "127.0.0.1,localhost"
 
@@ -204,10 +206,12 @@ async def _beating(url: str, place: Place) -> bool:
         seen = _ages(await opened.presence.present())
         if not seen:
             return False
-        for _ in range(int(7 / _POLL)):
+        first = time.monotonic()
+        while (elapsed := time.monotonic() - first) < _BEATING_WITHIN:
             await asyncio.sleep(_POLL)
             now = _ages(await opened.presence.present())
-            if any(age < seen[consumer] for consumer, age in now.items() if consumer in seen):
+            # a new beat, not the one found: that one would be older by now
+            if any(age + _POLL < seen[one] + elapsed for one, age in now.items() if one in seen):
                 return True
         return False
 

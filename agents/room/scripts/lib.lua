@@ -48,7 +48,9 @@ local function keep_as_said(seq, wire, epoch)
 end
 
 local function deliver(inbox, role, seq, wire, epoch)
-  redis.call('XADD', inbox, seq, 'm', wire, 'e', epoch)
+  local placed = redis.pcall('XADD', inbox, seq, 'm', wire, 'e', epoch)
+  -- somebody else wrote into the inbox: a later id than the log's is better than a message that can't be posted
+  if type(placed) == 'table' and placed.err then redis.call('XADD', inbox, '*', 'm', wire, 'e', epoch) end
   redis.call('SADD', roles, role)
 end
 
