@@ -1,6 +1,7 @@
 """Cards: what a decider reads can't be forged by what it is about."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_no_value_can_add_a_line_that_looks_like_the_card_s() -> None:
 
 def test_the_card_says_who_decides_and_who_has() -> None:
     assert decided_by(ASKED) == "Security and the User"
-    given = Approval(*(getattr(ASKED, name) for name in Approval.__slots__[:8]), (Decision(USER, True, "", 0.0),))
+    given = replace(ASKED, decisions=(Decision(USER, True, "", 0.0),))
     assert decided_by(given) == "Security and the User (agreed)"
     assert "run_ssh by DevOps (destroy, risk 0.7)" in CARD.text(ASKED)
 
