@@ -60,7 +60,7 @@ _SECRET_NAME = re.compile(
     r"|token(?!s|i[sz]e|[_-]?(?:limit|count|budget))|(?:^|[_-])pass$|[_-]pwd$"
 )
 # values no environment means as a secret, though its name says so: masking them would blot out ordinary words
-_WORDS = frozenset(
+EVERYDAY_WORDS = frozenset(
     "enabled disabled default required optional unknown localhost example changed password secret".split()
 )
 
@@ -74,7 +74,9 @@ class SecretMask:
     """Masks `known` values (also base64, hex, URL-encoded) and what `PATTERNS` find."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        secrets = [secret for secret in known if len(secret) >= MIN_SECRET_CHARS and secret.lower() not in _WORDS]
+        secrets = [
+            secret for secret in known if len(secret) >= MIN_SECRET_CHARS and secret.lower() not in EVERYDAY_WORDS
+        ]
         spellings = {form for secret in secrets for form in _spellings(secret) if len(form) >= MIN_SECRET_CHARS}
         # longest first, so that a secret that contains another is masked whole
         alternatives = "|".join(re.escape(form) for form in sorted(spellings, key=len, reverse=True))

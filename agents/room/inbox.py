@@ -88,9 +88,13 @@ class RedisInbox:
         return found
 
     async def _entries(self, turn: str) -> tuple[JournalEntry, ...]:
-        """The journal of an earlier try: nobody else can write to it since our fence rose."""
+        """The journal of an earlier try.
+
+        Nobody else can write to it since our fence rose, unless our lease ran out already: the new holder may even
+        have closed it. What is no entry is left out then; our first write is refused.
+        """
         lines = await self._link.command("XRANGE", self._keys.journal(turn), "-", "+")
-        return tuple(entry_from_text(fields[1]) for _, fields in lines)
+        return tuple(entry_from_text(fields[1]) for _, fields in lines if fields[0] == b"j")
 
     def _inbox_keys(self) -> list[str]:
         return [*self._keys.common, self._keys.inbox(self._role)]

@@ -133,7 +133,7 @@ def test_no_signal_leaves_a_process_behind(lab: Lab, number: signal.Signals) -> 
         _line(up, "orphaned")
         _until(lambda: len(_of(lab)) >= 4)  # the session, a warden, the team, its daemonised child
         up.send_signal(number)
-        up.wait(20)
+        up.wait(60)
     finally:
         _end(up)
     _until(lambda: not _of(lab))

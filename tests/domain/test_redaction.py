@@ -6,10 +6,10 @@ import time
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from agents.domain.redaction import MASK, PATTERNS, SecretMask, is_secret_name
+from agents.domain.redaction import EVERYDAY_WORDS, MASK, PATTERNS, SecretMask, is_secret_name
 
 SECRET = 'pa55/w"ord+\\x é'
 SECRET_NAMES = (
@@ -46,6 +46,7 @@ def test_a_known_secret_inside_longer_base64_is_masked(secret: str, before: byte
 
 @given(st.text(min_size=6, max_size=30).filter(lambda s: not set(s) & set("[redacted]")), st.text(), st.text())
 def test_a_known_secret_never_comes_through(secret: str, before: str, after: str) -> None:
+    assume(secret.lower() not in EVERYDAY_WORDS)
     assert secret not in SecretMask([secret]).text(before + secret + after)
 
 

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from agents.domain.message import USER, Message
-from agents.domain.turn import Outcome, StopReason
+from agents.domain.turn import EntryKind, JournalEntry, Outcome, StopReason
 from tests.room.conftest import World
 
 pytestmark = pytest.mark.real
@@ -56,7 +56,7 @@ async def test_unreadable_deliveries_end_their_turn_and_hold_nobody_up(real_worl
     posted = await opened.room.post(Message(USER, "hi", to=("QA",)))
     claim = await opened.inbox("QA", "one").claim()
     assert claim
-    assert [delivery.message for delivery in claim.deliveries] == [posted]
+    assert [delivery.message.id for delivery in claim.deliveries] == [posted.id]
 
 
 async def test_a_foreign_key_in_the_inboxs_place_is_an_error(real_world: World) -> None:
@@ -66,3 +66,18 @@ async def test_a_foreign_key_in_the_inboxs_place_is_an_error(real_world: World) 
         client.set(f"{{{real_world.name}}}:inbox:QA", "x")
     with pytest.raises(Exception, match="WRONGTYPE"):
         await opened.inbox("QA", "one").claim()
+
+
+async def test_a_turn_that_was_taken_over_and_closed_meanwhile_is_still_readable(real_world: World) -> None:
+    opened = await real_world.open(lease=60)
+    assert real_world.url
+    await opened.room.post(Message(USER, "hi", to=("QA",)))
+    first = await opened.inbox("QA", "one").claim()
+    assert first
+    await opened.journal.record(first, [JournalEntry(EntryKind.NOTE, 1, {"text": "noted"})])
+    with redis.Redis.from_url(real_world.url) as client:
+        # as a new holder's commit leaves it, between our claim's two questions
+        client.xadd(f"{{{real_world.name}}}:turn:{first.turn}", {"closed": "two 9", "outcome": "{}", "places": ""})
+    again = await (await real_world.open(lease=60)).inbox("QA", "one").claim()
+    assert again
+    assert [entry.body for entry in again.entries] == [{"text": "noted"}]

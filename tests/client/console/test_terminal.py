@@ -25,6 +25,7 @@ def up(lab: Lab) -> Iterator[Pty]:
 def test_the_conversation_shows_above_the_line_one_types_on(up: Pty, lab: Lab) -> None:
     up.type("activity\r")
     up.wait_for("key [redacted]")
+    up.wait_for("you>", screen=True)  # the prompt goes while something is printed above it, and comes back
     shown = up.screen().splitlines()
     said = next(number for number, line in enumerate(shown) if line.endswith("User  activity"))
     assert shown[said + 1].endswith("DevOps::think  I think so")
