@@ -14,8 +14,11 @@ from pathlib import Path
 
 import psutil
 
+from agents.domain.message import USER
+from agents.domain.role import ROLES
 from agents.room import open_room
 from agents.room.embedded import start
+from agents.room.keyring import create
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = 5
@@ -67,6 +70,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         shutil.copytree(ROOT / "prompts", home / "prompts")
+        create(home / ".minilab" / "keys", (*ROLES, USER))
         server = await start(home / ".minilab", None)
         try:
             workers = [await worker(server.url, home, number) for number in range(RUNS)]
