@@ -23,7 +23,7 @@ arch: ## sizes, generated pages, repository hygiene
 	$(RUN) pytest -q tests/architecture
 
 test: ## everything this machine can run
-	$(RUN) pytest -q
+	$(RUN) pytest -q -n 4 --dist loadfile
 
 test-fast: ## pure and contract tests, under a minute
 	$(RUN) pytest -q -n 2 -m "not real and not e2e and not containers and not chaos"
