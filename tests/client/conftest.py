@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -62,6 +63,11 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.terminate()
 
 
+def _heed_signals() -> None:
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _until_open(port: int) -> None:
     for _ in range(200):
         with socket.socket() as probe:
@@ -109,6 +115,8 @@ class Lab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # under nohup the suite ignores SIGHUP, and its children would inherit that
+            preexec_fn=_heed_signals,
         )
 
     def terminal(self, *words: str, **env: str) -> Pty:
