@@ -4,18 +4,23 @@ Each field's description is what `.env.template` and the manual say of it.
 """
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agents.domain.errors import SettingsError
 from agents.domain.redaction import is_secret_name
+from agents.domain.role import ROLES
 
 HOME = Path(__file__).resolve().parent.parent
+SECRETS = Path("/run/secrets")  # where container engines mount secrets, a file each
+INFRASTRUCTURE_SECRETS = "infrastructure.env"
 INFRASTRUCTURE = (
     "TF_",
     "ANSIBLE_",
@@ -34,7 +39,12 @@ class Settings(BaseSettings):
     """The settings of one process."""
 
     model_config = SettingsConfigDict(
-        env_file=HOME / ".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True
+        env_file=HOME / ".env",
+        env_file_encoding="utf-8",
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,  # a file is named like its setting, in small letters
+        extra="ignore",
+        env_ignore_empty=True,
+        frozen=True,
     )
 
     openai_api_key: SecretStr | None = Field(
@@ -85,13 +95,24 @@ class Settings(BaseSettings):
         False, description="Whether the policy's level `autonomous` holds: a lab you can rebuild."
     )
 
+    rehearsal: bool | None = Field(
+        None, description="Whether the model endpoint is the rehearsal. Empty: it is where no OPENAI_API_KEY is set."
+    )
+
     redis_url: str | None = Field(None, description="Redis or Valkey to use. Empty: start one of our own.")
+    redis_username: str | None = Field(None, description="Redis user, where REDIS_URL names none.")
+    redis_password: SecretStr | None = Field(None, description="Password of that user, where REDIS_URL holds none.")
     room: str = Field(
         "agent_channel", description="Name of the room and its channel.", pattern=r"^[A-Za-z0-9_.-]{1,64}$"
     )
     history_limit: int = Field(80, ge=1, le=1000, description="Said messages in the window.")
     hop_budget: int = Field(60, ge=2, description="Replies in a chain before the User is asked.")
     lease_seconds: float = Field(15, gt=1, description="How long a silent worker keeps its turn.")
+    checks_by: Literal["", *ROLES] = Field(  # type: ignore[valid-type]
+        "",
+        description="Role whose process runs everybody's checks, where only that one reaches the hosts. "
+        "Empty: whoever asks runs them.",
+    )
 
     minilab_home: Path = Field(HOME, description="Directory that holds prompts, docs, tmp and generated_iac.")
     sandbox: Literal["auto", "bubblewrap", "container", "docker"] = Field(
@@ -105,6 +126,9 @@ class Settings(BaseSettings):
     sandbox_runtime: str = Field(
         "", description="Container runtime: runc, runsc, kata … Empty: the engine's default."
     )
+    keys_dir: Path | None = Field(
+        None, description="Directory of the keys that messages are signed with. Empty: .minilab/keys."
+    )
     ssh_key_dir: Path | None = Field(
         None, description="Directory of the private keys config/hosts.yaml may name. Empty: .minilab/keys."
     )
@@ -113,32 +137,56 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of the program's log.")
 
+    @field_validator("openai_api_key", "redis_password", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        """An empty file is how a container is told of no secret."""
+        return None if isinstance(value, str) and not value.strip() else value
+
     @property
     def rehearsing(self) -> bool:
         """Whether no model is set up, so that the rehearsal plays."""
-        return self.openai_api_key is None
+        return self.openai_api_key is None if self.rehearsal is None else self.rehearsal
+
+    @property
+    def room_url(self) -> str | None:
+        """REDIS_URL, with REDIS_USERNAME and REDIS_PASSWORD in their place unless it names a user itself."""
+        parts = urlsplit(self.redis_url or "")
+        if not parts.netloc or "@" in parts.netloc or not (self.redis_username or self.redis_password):
+            return self.redis_url
+        password = self.redis_password.get_secret_value() if self.redis_password else ""
+        login = f"{quote(self.redis_username or '', safe='')}:{quote(password, safe='')}"
+        return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
 
     @cached_property
     def state_dir(self) -> Path:
         """Where the product keeps its own state: never visible to an agent."""
         return self.minilab_home / ".minilab"
 
+    @property
+    def signing_keys(self) -> Path:
+        """Where the keys are that messages are signed with."""
+        return self.keys_dir or self.state_dir / "keys"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The pinned keys of hosts, in a folder of their own: containers share it, read-only."""
+        return self.state_dir / "hosts" / "known_hosts"
+
     def variables(self) -> dict[str, str]:
-        """Every variable of `.env` and the environment; what of them is shown is `read_env`'s decision."""
-        return _variables(self._env_file)
+        """Every variable of `.env`, the secret files and the environment (the later wins); what of them is shown is
+        `read_env`'s decision."""
+        config = self.model_config
+        values = {**_dotenv(config.get("env_file")), **_secret_files(config.get("secrets_dir")), **os.environ}
+        return {name: value for name, value in values.items() if value is not None}
 
     def infrastructure(self) -> dict[str, str]:
         """What Terraform and Ansible see of the environment: variables named for them, and their providers."""
-        return {name: value for name, value in _variables(self._env_file).items() if name.startswith(INFRASTRUCTURE)}
+        return {name: value for name, value in self.variables().items() if name.startswith(INFRASTRUCTURE)}
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value known from the environment and `.env`, to be masked at every sink."""
-        return tuple({value for name, value in _variables(self._env_file).items() if value and is_secret_name(name)})
-
-    @property
-    def _env_file(self) -> Path | None:
-        file = self.model_config.get("env_file")
-        return file if isinstance(file, Path) and file.is_file() else None
+        """Every secret value known from them, to be masked at every sink."""
+        return tuple({value for name, value in self.variables().items() if value and is_secret_name(name)})
 
 
 def load() -> Settings:
@@ -151,7 +199,14 @@ def load() -> Settings:
         raise SettingsError(f"{name}: {first['msg']} — mend it in .env or the environment") from None
 
 
-def _variables(env_file: Path | None) -> dict[str, str]:
-    """Every variable of `.env` and the environment; the environment wins."""
-    values = dict(dotenv_values(env_file)) if env_file else {}
-    return {name: value for name, value in {**values, **os.environ}.items() if value is not None}
+def _dotenv(file: object) -> Mapping[str, str | None]:
+    return dotenv_values(file) if isinstance(file, Path) and file.is_file() else {}
+
+
+def _secret_files(folder: object) -> Mapping[str, str | None]:
+    """The settings that are given as files, and the variables of `infrastructure.env`."""
+    if not isinstance(folder, Path):
+        return {}
+    names = [name for name in Settings.model_fields if (folder / name).is_file()]
+    values = {name.upper(): (folder / name).read_text(encoding="utf-8").strip() for name in names}
+    return {**_dotenv(folder / INFRASTRUCTURE_SECRETS), **values}

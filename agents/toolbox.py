@@ -62,7 +62,7 @@ class Toolbox:
         self.workspace.sweep()
         self.processes = Processes()
         self.spool = Spool(home / "tmp")
-        self.ansible = Ansible(self.processes, self.workspace, state, state / "known_hosts", variables=variables)
+        self.ansible = Ansible(self.processes, self.workspace, state, settings.known_hosts, variables=variables)
         self.ansible.sweep()
         self._large = Processes(output_cap=PLAN_BYTES)
         self.terraform = Terraform(self._large, self.workspace, state, variables=variables)
@@ -126,7 +126,7 @@ class Toolbox:
         keys = settings.ssh_key_dir or settings.state_dir / "keys"
         keys.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
         ring = KeyRing([keys], workspace=self.workspace)
-        return Ssh(Hosts(self.workspace, ring, settings.state_dir / "known_hosts"), settings.state_dir)
+        return Ssh(Hosts(self.workspace, ring, settings.known_hosts), settings.state_dir)
 
     def _content(self, target: str) -> str:
         """The hash of what a finding's target holds now; "" for a host, or where nothing is there."""

@@ -160,12 +160,12 @@ async def _opened(settings: Settings, names: Sequence[str]) -> RedisOpenRoom:
 
     A Redis that can't be reached now is an error; one that goes away later is waited for.
     """
-    if settings.redis_url is None:
+    if settings.room_url is None:
         raise SettingsError("REDIS_URL: not set; ./minilab up starts a Redis of its own, agents alone need one given")
-    first = await open_room(settings.redis_url, settings.room, patience=FIRST_CONTACT)
+    first = await open_room(settings.room_url, settings.room, patience=FIRST_CONTACT)
     await first.aclose()
-    keyring = Keyring.load(settings.state_dir / "keys", names).require(names)
-    return await open_room(settings.redis_url, settings.room, lease=settings.lease_seconds, keyring=keyring)
+    keyring = Keyring.load(settings.signing_keys, names).require(names)
+    return await open_room(settings.room_url, settings.room, lease=settings.lease_seconds, keyring=keyring)
 
 
 def _log_forgery(text: str) -> None:

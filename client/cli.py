@@ -180,7 +180,7 @@ def keys_init(
     """Make the keys that are missing: one per role and yours. Messages and decisions are signed with them."""
     from client import keys
 
-    raise SystemExit(keys.init(_settings().state_dir / "keys", renew or ()))
+    raise SystemExit(keys.init(_settings().signing_keys, renew or ()))
 
 
 @keys_app.command("list")
@@ -188,7 +188,7 @@ def keys_list() -> None:
     """Whose keys are on this machine, and the public ones in short, to compare with another machine's."""
     from client import keys
 
-    raise SystemExit(keys.show(_settings().state_dir / "keys"))
+    raise SystemExit(keys.show(_settings().signing_keys))
 
 
 @keys_app.command("acl")
@@ -199,7 +199,7 @@ def keys_acl(
     from client import keys
 
     settings = _settings()
-    raise SystemExit(keys.write_acl(settings.state_dir / "keys", settings.room, target))
+    raise SystemExit(keys.write_acl(settings.signing_keys, settings.room, target))
 
 
 @ledger_app.command("verify")
@@ -266,8 +266,9 @@ def _front(settings: "Settings") -> "Front":
     place = Place(
         home=HOME,
         state_dir=settings.state_dir,
+        keys=settings.signing_keys,
         room=settings.room,
-        redis_url=settings.redis_url,
+        redis_url=settings.room_url,
         rehearsing=settings.rehearsing,
         environment={**os.environ, "MINILAB_HOME": str(settings.minilab_home)},
     )
@@ -289,7 +290,7 @@ def _subject(settings: "Settings") -> "Subject":
     return Subject(
         settings.minilab_home,
         settings.state_dir,
-        settings.redis_url,
+        settings.room_url,
         settings.room,
         settings.sandbox,
         endpoint,

@@ -32,7 +32,7 @@ class Lab:
 def lab(home: Path, state_dir: Path, key_dir: Path | None) -> Lab:
     """The files of an installation; agents know the inventory as config/hosts.yaml."""
     keys = (key_dir or state_dir / "keys").expanduser()
-    return Lab(home / "generated_iac" / INVENTORY, keys, state_dir / "known_hosts")
+    return Lab(home / "generated_iac" / INVENTORY, keys, state_dir / "hosts" / "known_hosts")
 
 
 def read(place: Lab) -> Inventory:

@@ -32,11 +32,12 @@ _LOOPBACK = "127.0.0.1,localhost"
 class Place:
     """Where and with what a session is made; times in seconds.
 
-    `environment` is what the children inherit; `team` is the agents' command line.
+    `keys` holds the signing keys; `environment` is what the children inherit; `team` is the agents' command line.
     """
 
     home: Path
     state_dir: Path
+    keys: Path
     room: str
     redis_url: str | None
     rehearsing: bool
@@ -46,11 +47,6 @@ class Place:
     patience: float = 5.0
     ready_within: float = 60.0
     restarts: int = 3
-
-    @property
-    def keys(self) -> Path:
-        """Where the keys are."""
-        return self.state_dir / "keys"
 
 
 @dataclass

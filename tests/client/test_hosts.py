@@ -45,7 +45,7 @@ def trust(lab: Lab, name: str = "box", *, wanted: str | None = None, replace: bo
 
 
 def subject(lab: Lab) -> Subject:
-    return Subject(lab.inventory.parents[2], lab.known_hosts.parent, None, "lab", "auto", None, lab.keys)
+    return Subject(lab.inventory.parents[2], lab.known_hosts.parents[1], None, "lab", "auto", None, lab.keys)
 
 
 def test_a_key_is_pinned_when_the_user_says_so(lab: Lab, sshd: Sshd) -> None:
@@ -70,7 +70,7 @@ def test_a_fingerprint_instead_of_a_question(lab: Lab) -> None:
 
 
 def test_a_changed_key_is_pinned_only_as_a_replacement(lab: Lab, sshd: Sshd) -> None:
-    lab.known_hosts.parent.mkdir(exist_ok=True)
+    lab.known_hosts.parent.mkdir(parents=True, exist_ok=True)
     others = "other.lan ssh-ed25519 " + sshd.known_hosts.read_text().split()[2] + "\n"
     lab.known_hosts.write_text(sshd.wrong_known_hosts.read_text() + others)
     with pytest.raises(BadInput, match="somebody may be answering in its place"):

@@ -18,7 +18,15 @@ ARGS = {"playbook": "infra/site.yml", "limit": "web1"}
 
 
 def place(home: Path) -> Place:
-    return Place(home=home, state_dir=home / ".minilab", room="lab", redis_url=None, rehearsing=True, environment={})
+    return Place(
+        home=home,
+        state_dir=home / ".minilab",
+        keys=home / "keys",
+        room="lab",
+        redis_url=None,
+        rehearsing=True,
+        environment={},
+    )
 
 
 def kept(home: Path) -> Ledger:

@@ -24,6 +24,7 @@ def main(command: str, words: str) -> int:
     place = Place(
         home=REPOSITORY,
         state_dir=home / ".minilab",
+        keys=home / ".minilab" / "keys",
         room=os.environ.get("ROOM", "agent_channel"),
         redis_url=os.environ.get("REDIS_URL"),
         rehearsing=False,
