@@ -40,6 +40,7 @@ from agents.telemetry.execution_log import MarkdownExecutionLog
 from agents.telemetry.heads import HeadPublisher
 from agents.telemetry.ledger import Ledger
 from agents.telemetry.logs import configure
+from agents.telemetry.pulse import Pulse
 from agents.toolbox import Toolbox
 from agents.tools.assessment import Assessor
 from agents.tools.gate import Books, ToolGate
@@ -137,7 +138,9 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
 
     switchboard = Switchboard(opened, agents, toolbox.halt)
     vigil = Vigil(opened, switchboard)
-    team = Team(opened, agents, switchboard, notices, vigil, Convergence(opened, lead) if lead else None, close)
+    convergence = Convergence(opened, lead) if lead else None
+    pulse = Pulse(settings.state_dir / "pulse", notices.say)
+    team = Team(opened, agents, switchboard, notices, vigil, convergence, close, pulse)
     log.info("team up", roles=" ".join(names), host=host)
     await _until_signalled(team)
 

@@ -31,10 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rehearsal", description="Play a scenario as an OpenAI-compatible endpoint on 127.0.0.1."
+        prog="python -m rehearsal", description="Play a scenario as an OpenAI-compatible endpoint."
     )
     parser.add_argument("--scenario", default="status-page", help="name of a scenario, or path of a .yaml file")
     parser.add_argument("--port", type=_port, default=0, help="0 (the default): any free one")
+    parser.add_argument(
+        "--host", default=HOST, help="address to listen on; it has no password (default: %(default)s)"
+    )
     parser.add_argument("--announce", type=Path, help="file to write the base URL to (default: standard output)")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each completion")
     parser.add_argument(
@@ -68,10 +71,10 @@ async def _serve(scenario: Scenario, options: argparse.Namespace, parent: int) -
         loop.add_signal_handler(number, ended.set)
     server = Server(scenario, latency=options.latency, faults=faults.Faults(options.fault))
     try:
-        url = await server.start(options.port)
+        url = await server.start(options.port, options.host)
         _announce(url, options.announce)
     except OSError as error:
-        print(f"rehearsal: can't serve on {HOST}:{options.port}: {error}", file=sys.stderr)
+        print(f"rehearsal: can't serve on {options.host}:{options.port}: {error}", file=sys.stderr)
         await server.stop()
         return 1
     waits: list[asyncio.Task[Any]] = [loop.create_task(ended.wait())]

@@ -37,7 +37,7 @@ class _Answer:
 
 
 class Server:
-    """Plays `scenario` on 127.0.0.1. `latency` (seconds) passes before each completion."""
+    """Plays `scenario`, on 127.0.0.1 unless told otherwise. `latency` (seconds) passes before each completion."""
 
     def __init__(self, scenario: Scenario, *, latency: float = 0.0, faults: Faults | None = None) -> None:
         self._scenario = scenario
@@ -46,10 +46,10 @@ class Server:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int = 0) -> str:
+    async def start(self, port: int = 0, host: str = HOST) -> str:
         """Listen; return the base URL, such as `http://127.0.0.1:41234/v1`. Raise OSError for a taken port."""
-        self._server = await asyncio.start_server(self._connected, HOST, port)
-        return f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._server = await asyncio.start_server(self._connected, host, port)
+        return f"http://{host}:{self._server.sockets[0].getsockname()[1]}/v1"
 
     async def stop(self) -> None:
         """Stop listening and drop every connection."""

@@ -13,6 +13,7 @@ from agents.runtime.control import Switchboard
 from agents.runtime.convergence import Convergence
 from agents.runtime.listener import Agent
 from agents.runtime.vigil import Vigil
+from agents.telemetry.pulse import Pulse
 
 log = structlog.get_logger()
 HEARTBEAT = 3.0
@@ -51,6 +52,7 @@ class Team:
         vigil: Vigil,
         convergence: Convergence | None,
         close: Callable[[], Awaitable[None]],
+        pulse: Pulse,
     ) -> None:
         self._opened = opened
         self._agents = agents
@@ -59,6 +61,7 @@ class Team:
         self._vigil = vigil
         self._convergence = convergence
         self._close = close
+        self._pulse = pulse
 
     async def run(self) -> None:
         """Work until cancelled; a part that dies of a bug takes the process down, loudly."""
@@ -80,6 +83,7 @@ class Team:
             for agent in self._agents:
                 with contextlib.suppress(RoomError):
                     await self._opened.presence.beat(agent.presence())
+                    self._pulse.mark(agent.name)
             await asyncio.sleep(HEARTBEAT)
 
     async def _leave(self) -> None:
@@ -88,6 +92,7 @@ class Team:
         with contextlib.suppress(RoomError, TimeoutError):
             async with asyncio.timeout(2):
                 for agent in self._agents:
+                    self._pulse.forget(agent.name)
                     await self._opened.presence.leave(agent.consumer)
         await self._opened.aclose()
 
