@@ -143,6 +143,12 @@ class Settings(BaseSettings):
         """An empty file is how a container is told of no secret."""
         return None if isinstance(value, str) and not value.strip() else value
 
+    @field_validator("kubeconfig_path", mode="after")
+    @classmethod
+    def _filled(cls, value: Path | None) -> Path | None:
+        """An empty file is how a container is told of no cluster."""
+        return None if value and value.is_file() and not value.stat().st_size else value
+
     @property
     def rehearsing(self) -> bool:
         """Whether no model is set up, so that the rehearsal plays."""

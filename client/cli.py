@@ -214,6 +214,19 @@ def ledger_verify() -> None:
     raise SystemExit(asyncio.run(ledger.verify(front.place, socket.gethostname(), print)))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def compose(context: typer.Context) -> None:
+    """The team in containers: up [--demo] [--build], attach, forward PORT, prepare; the rest is compose's own."""
+    from client import compose as containers
+
+    settings = _settings()
+    key = settings.openai_api_key
+    stack = containers.Stack(
+        HOME, settings.room, os.environ, key.get_secret_value() if key else None, settings.kubeconfig_path
+    )
+    raise SystemExit(containers.main(stack, context.args, containers.tell))
+
+
 @app.command()
 def why(thing: Annotated[str, typer.Argument(help="A file, resource address, approval id or check id.")]) -> None:
     """The message, the approval and the tool call behind a thing. Exit 1 if nothing is known of it."""

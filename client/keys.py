@@ -42,8 +42,7 @@ def show(directory: Path) -> int:
 def write_acl(directory: Path, room: str, target: Path | None) -> int:
     """Redis' users: a password each, kept beside the keys. To `target`, or standard output. Exit code."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = acl.users(room, {name: _password(directory / f"{name}.redis-password") for name in EVERYBODY})
+        text = acl_text(directory, room)
         if target is None:
             print(text, end="")
             return 0
@@ -57,6 +56,12 @@ def write_acl(directory: Path, room: str, target: Path | None) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def acl_text(directory: Path, room: str) -> str:
+    """Redis' users, with the passwords that lie in `directory`; those that are missing are made. Raise OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return acl.users(room, {name: _password(directory / f"{name}.redis-password") for name in EVERYBODY})
 
 
 def _password(file: Path) -> str:
