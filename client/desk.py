@@ -15,6 +15,8 @@ from agents.domain.redaction import SecretMask
 from client.console import plain, view
 from client.console.commands import Desk, say
 from client.console.feed import Feed, live
+from client.console.sizes import first_size
+from client.console.waiting import waiting
 from client.conversation import ConversationLog
 from client.oneshot import Exit, pursue
 from client.roster import Crew, read_crew
@@ -70,8 +72,14 @@ async def up(front: Front, objective: str) -> int:
 
 
 async def console(front: Front) -> int:
-    """Join the team that is up. Exit code."""
+    """Join the team that is up. Exit code.
+
+    In a container nobody is attached to at first: what it says, faults included, it says to who comes, and until
+    then it ends for no reason.
+    """
     voice = Voice()
+    if plain.is_terminal(front.term):
+        await first_size()
     async with visit(front.place) as session:
         if missing := await session.missing():
             voice(f"not in the room: {', '.join(missing)}")
@@ -104,6 +112,8 @@ async def _converse(front: Front, session: Session, voice: Voice, objective: str
     async def start(desk: Desk) -> None:
         voice.speak = desk.show
         desk.show(view.notice(_welcome(front, session)))
+        for line in await waiting(session.opened):
+            desk.show(view.notice(front.mask.text(line), "yellow"))
         if objective:
             await say(desk, objective)
 

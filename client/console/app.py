@@ -2,24 +2,30 @@
 
 import asyncio
 import contextlib
-import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import Output
+from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.styles import Style
 from rich.console import Console
 from rich.text import Text
 
-from agents.domain.errors import MiniLabError
+from agents.domain.errors import MiniLabError, RoomUnavailable
 from agents.domain.ports import OpenRoom, Redactor
 from client.console import view
+from client.console.absence import Absence
 from client.console.commands import Desk, submit
 from client.console.completion import RoomCompleter
 from client.console.feed import Feed, live, look
+from client.console.sizes import Attaches, first_size, size
+from client.console.waiting import waiting
 from client.conversation import ConversationLog
 from client.roster import Crew
 
@@ -39,6 +45,19 @@ class _MaskedHistory(FileHistory):
             super().store_string(self._redactor.text(string))
 
 
+class _Output(Vt100_Output):
+    """The terminal, never asked where its cursor is: where nobody is attached, each question would wait in vain."""
+
+    @property
+    def responds_to_cpr(self) -> bool:
+        """No."""
+        return False
+
+    def get_rows_below_cursor_position(self) -> int:
+        """Enough for the input; what needs more scrolls."""
+        return 1
+
+
 class Terminal:
     """One console on this terminal. Build it, then `run` it once."""
 
@@ -47,15 +66,15 @@ class Terminal:
         self._redactor = redactor
         self._glance = view.Glance()
         self._console = Console(force_terminal=True, highlight=False)  # writes to what sys.stdout is when it prints
+        self._output: Output = _Output.from_pty(sys.stdout)
+        self._absence = Absence()
+        self._attaches = Attaches()
         self._desk = Desk(opened, crew, self.show, self._ask)
-        self._session: PromptSession[str] = PromptSession(
-            "you> ",
+        self._session = self._prompt(
             history=_MaskedHistory(state_dir / "history", redactor),
             completer=RoomCompleter(crew),
             complete_while_typing=True,
             bottom_toolbar=lambda: self._glance.text,
-            key_bindings=_keys(),
-            style=_STYLE,
             erase_when_done=True,  # the message itself shows in the conversation
             refresh_interval=_GLANCE_SECONDS,
         )
@@ -66,23 +85,24 @@ class Terminal:
 
     async def run(self, log: ConversationLog, start: Callable[[Desk], Awaitable[None]]) -> None:
         """Converse until the User leaves. `start(desk)` is awaited once the conversation is live."""
-        await _terminal_size()
-        with patch_stdout(raw=True):
-            feed = Feed(self._opened, self._redactor, log, self.show)
+        await first_size()
+        with patch_stdout(raw=True), self._attaches.heard():
+            feed = Feed(self._opened, self._redactor, log, self._tell)
             async with live(feed):
-                watcher = asyncio.create_task(self._watch())
+                await start(self._desk)
+                watchers = [asyncio.create_task(watch) for watch in (self._watch(), self._watch_the_door())]
                 try:
-                    await start(self._desk)
                     await self._converse()
                 finally:
-                    watcher.cancel()
-                    await asyncio.wait([watcher])
+                    for watcher in watchers:
+                        watcher.cancel()
+                    await asyncio.wait(watchers)
 
     async def _converse(self) -> None:
         typed = ""
         while not self._desk.leaving:
             try:
-                line = await self._session.prompt_async(default=typed, handle_sigint=False)
+                line = await self._line(self._session, "you> ", typed)
             except EOFError:
                 return
             except KeyboardInterrupt:
@@ -99,17 +119,45 @@ class Terminal:
 
     async def _ask(self, question: str, interrupted: bool = False) -> bool:
         """Ask on a line of its own; no unless the answer is yes. `interrupted`: what Ctrl-C or Ctrl-D answer."""
-        asking: PromptSession[str] = PromptSession(key_bindings=_keys(), style=_STYLE)
         try:
-            answer = await asking.prompt_async(f"{question} [y/N] ", handle_sigint=False)
+            answer = await self._line(self._prompt(), f"{question} [y/N] ")
         except (EOFError, KeyboardInterrupt):
             return interrupted
         return answer.strip().lower() in ("y", "yes")
+
+    def _prompt(self, **options: Any) -> PromptSession[str]:
+        session: PromptSession[str] = PromptSession(
+            key_bindings=_keys(), style=_STYLE, output=self._output, **options
+        )
+        session.app.key_processor.before_key_press += self._absence.over
+        return session
+
+    async def _line(self, session: PromptSession[str], prompt: str, typed: str = "") -> str:
+        try:
+            return await session.prompt_async(
+                prompt, default=typed, handle_sigint=False, pre_run=self._attaches.listen_soon
+            )
+        finally:
+            self._attaches.listen()
+
+    def _tell(self, text: Text) -> None:
+        """Show what happened in the room."""
+        self._absence.shown(text)
+        self.show(text)
 
     async def _watch(self) -> None:
         while True:
             self._glance = await look(self._opened)
             await asyncio.sleep(_GLANCE_SECONDS)
+
+    async def _watch_the_door(self) -> None:
+        """Tell whoever attaches what they missed, and what waits for them."""
+        while True:
+            await self._attaches.next()
+            self.show(self._absence.ended(columns=size()[0]))
+            with contextlib.suppress(RoomUnavailable):  # the toolbar says so
+                for line in await waiting(self._opened):
+                    self.show(view.notice(self._redactor.text(line), "yellow"))
 
 
 def _keys() -> KeyBindings:
@@ -129,15 +177,3 @@ def _keys() -> KeyBindings:
         event.current_buffer.insert_text("\n")
 
     return keys
-
-
-async def _terminal_size() -> None:
-    """Wait until the terminal has a size: a detached container's has none."""
-    while True:
-        try:
-            size = os.get_terminal_size(0)
-        except OSError:
-            return
-        if size.columns and size.lines:
-            return
-        await asyncio.sleep(0.2)

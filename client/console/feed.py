@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 from rich.text import Text
 
-from agents.domain.errors import RoomUnavailable
+from agents.domain.errors import MalformedMessage, RoomUnavailable
 from agents.domain.message import Message
 from agents.domain.ports import OpenRoom, Redactor
 from client.console import view
 from client.conversation import ConversationLog
 
 CATCH_UP = 20  # said messages shown to somebody who joins
+SINCE = 10  # and of what happened since the last of them
 
 
 @dataclass
@@ -27,11 +29,19 @@ class Feed:
     heed: Callable[[Message], None] = lambda message: None
 
     async def position(self) -> str:
-        """Show what was said last; return the log position from which to follow."""
+        """Show what was said last and what happened since; return the log position from which to follow."""
         said = await self.opened.room.said(CATCH_UP)
-        for message in said:
+        after = said[-1].seq if said else "0"
+        since: deque[Message] = deque(maxlen=SINCE)
+        with contextlib.suppress(MalformedMessage):  # `follow` names it and goes on
+            while page := await self.opened.room.events(after):
+                since.extend(page)
+                after = page[-1].seq
+        if said or since:
+            self.show(view.notice("earlier", "dim"))
+        for message in (*said, *since):
             self._take(message)
-        return said[-1].seq if said else "0"
+        return after
 
     async def run(self, after: str) -> None:
         """Follow until cancelled; an outage is said once and waited out."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.domain.errors import RoomUnavailable
-from agents.domain.message import Message
+from agents.domain.message import Kind, Message
 from agents.domain.mission import Presence, RoomState
 from agents.domain.redaction import SecretMask
 from agents.room.in_memory import InMemoryRoom
@@ -57,11 +57,37 @@ async def test_what_was_said_comes_first_then_what_happens_each_once(tmp_path: P
     async with live(feed):
         await room.room.post(Message("QA", f"after, with {SECRET}"))
         await _until(shown, "after")
-    assert [line.split("QA  ")[1] for line in shown.lines] == ["before", "after, with [redacted]"]
+    assert [line.split("QA  ")[-1] for line in shown.lines] == ["── earlier", "before", "after, with [redacted]"]
     assert heard == [f"after, with {SECRET}"]
     logged = feed.log.path.read_text()
     assert logged.count("before") == logged.count("after") == 1
     assert SECRET not in logged
+
+
+async def test_of_what_happened_since_only_the_end_is_shown(tmp_path: Path) -> None:
+    room = InMemoryRoom("lab")
+    await room.room.post(Message("QA", "said"))
+    for number in range(30):
+        await room.room.post(Message("QA", f"tool {number}", Kind.TOOL))
+    feed, shown = _feed(room, tmp_path)
+    async with live(feed):
+        await room.room.post(Message("QA", "after"))
+        await _until(shown, "after")
+    assert shown.lines[0] == "── earlier"
+    assert [line.split(" ", 1)[1] for line in shown.lines[1:]] == [
+        "QA  said",
+        *(f"QA · tool {number}" for number in range(20, 30)),
+        "QA  after",
+    ]
+
+
+async def test_of_a_fresh_room_nothing_is_shown(tmp_path: Path) -> None:
+    room = InMemoryRoom("lab")
+    feed, shown = _feed(room, tmp_path)
+    async with live(feed):
+        await room.room.post(Message("QA", "first"))
+        await _until(shown, "first")
+    assert len(shown.lines) == 1
 
 
 async def test_an_outage_is_said_once_and_waited_out(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""What somebody missed who was away from the terminal."""
+
+from collections import deque
+from math import ceil
+
+from rich.text import Text
+
+from client.console import view
+
+MOST_MESSAGES, MOST_LINES = 20, 50
+
+
+class Absence:
+    """Keeps what was shown since the last sign that somebody was there."""
+
+    def __init__(self) -> None:
+        self._shown: deque[Text] = deque(maxlen=MOST_MESSAGES)
+        self._count = 0
+
+    def shown(self, text: Text) -> None:
+        """A message was shown."""
+        if not self._count:
+            self._shown.clear()
+        self._shown.append(text)
+        self._count += 1
+
+    def over(self, *_: object) -> None:
+        """Somebody is there: a key was pressed."""
+        self._count = 0
+
+    def ended(self, columns: int) -> Text:
+        """Somebody came back, to `columns`: what they missed, or else the last message; the absence is over."""
+        if self._count:
+            text = Text("\n").join(self._shown)
+            said = f"while you were away: {self._count} message{'s' * (self._count > 1)}"
+            some = self._count > len(self._shown)
+        else:
+            text = self._shown[-1] if self._shown else Text()
+            said, some = "nothing new while you were away", False
+        self.over()
+        kept = _end(text, columns)
+        rule = view.notice(f"{said}, the end of it" if some or len(kept) < len(text) else said, "dim")
+        return Text("\n").join([rule, kept]) if kept else rule
+
+
+def _end(text: Text, columns: int) -> Text:
+    """The last lines of `text`, at most MOST_LINES on a terminal of `columns`."""
+    kept: list[Text] = []
+    left = MOST_LINES
+    for line in reversed(text.split("\n")):
+        high = max(1, ceil(line.cell_len / columns))
+        if high > left:
+            if not kept:
+                kept.append(line[-left * columns :])
+            break
+        kept.append(line)
+        left -= high
+    return Text("\n").join(reversed(kept))
