@@ -63,7 +63,8 @@ RUN set -eu; \
         --require-hashes --only-binary :all: --no-binary ansible-runner --no-binary python-terraform --no-deps \
         --compile-bytecode --requirements locked.txt; \
     find /opt/venv -type d \( -name tests -o -name test \) -path '*/site-packages/*' -not -path '*/ansible/*' \
-        -prune -exec rm -rf {} +
+        -prune -exec rm -rf {} +; \
+    rm -rf /opt/venv/lib/python3*/site-packages/ansible_test
 
 
 # ── the image ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -86,7 +87,7 @@ RUN set -eu; \
 COPY --from=tools /out/ /usr/local/bin/
 COPY --from=packages /opt/venv /opt/venv
 COPY deploy/docker/minilab deploy/docker/model-gateway /usr/local/bin/
-ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
     PYTHONPATH=/app PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp LANG=C.UTF-8 SANDBOX=container MINILAB_ROLE=Architect
 WORKDIR /app

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic.fields import FieldInfo
 
+from agents.compose_variables import VARIABLES
 from agents.domain import errors
 from agents.domain.redaction import SecretMask
 from agents.domain.role import ROLES
@@ -38,6 +39,8 @@ def env_template() -> str:
     for name, field in Settings.model_fields.items():
         default = shown_default(name, field)
         parts.append(f"# {field.description}\n{'' if default else '# '}{name.upper()}={default}\n")
+    parts.append("\n# Only for containers: docker-compose.yml and the image's build.\n")
+    parts += [f"# {meaning}\n# {name}={default}\n" for name, (default, meaning) in VARIABLES.items()]
     return "\n".join(parts)
 
 
@@ -47,8 +50,14 @@ def settings_page() -> str:
         f"| `{name.upper()}` | {shown_default(name, field) or '—'} | {field.description} |"
         for name, field in Settings.model_fields.items()
     )
+    containers = "\n".join(
+        f"| `{name}` | {default or '—'} | {meaning} |" for name, (default, meaning) in VARIABLES.items()
+    )
+    head = "| setting | default | meaning |\n|---|---|---|\n"
     return (
-        f"# Settings\n\nFrom the environment or `.env`.\n\n| setting | default | meaning |\n|---|---|---|\n{rows}\n"
+        "# Settings\n\nFrom the environment, else from `.env`, else from files in `/run/secrets` that are named for them "
+        f"in small letters.\n\n{head}{rows}\n\n"
+        f"Only for containers, from the environment or `.env`:\n\n{head}{containers}\n"
     )
 
 

@@ -180,10 +180,10 @@ class Settings(BaseSettings):
         return self.state_dir / "hosts" / "known_hosts"
 
     def variables(self) -> dict[str, str]:
-        """Every variable of `.env`, the secret files and the environment (the later wins); what of them is shown is
-        `read_env`'s decision."""
+        """Every variable of the secret files, `.env` and the environment (the later wins, as with settings); what of
+        them is shown is `read_env`'s decision."""
         config = self.model_config
-        values = {**_dotenv(config.get("env_file")), **_secret_files(config.get("secrets_dir")), **os.environ}
+        values = {**_secret_files(config.get("secrets_dir")), **_dotenv(config.get("env_file")), **os.environ}
         return {name: value for name, value in values.items() if value is not None}
 
     def infrastructure(self) -> dict[str, str]:
