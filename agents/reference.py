@@ -55,8 +55,8 @@ def settings_page() -> str:
     )
     head = "| setting | default | meaning |\n|---|---|---|\n"
     return (
-        "# Settings\n\nFrom the environment, else from `.env`, else from files in `/run/secrets` that are named for them "
-        f"in small letters.\n\n{head}{rows}\n\n"
+        "# Settings\n\nFrom the environment, else from `.env`, else from files in `/run/secrets` named for "
+        f"them in small letters.\n\n{head}{rows}\n\n"
         f"Only for containers, from the environment or `.env`:\n\n{head}{containers}\n"
     )
 

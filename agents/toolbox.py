@@ -1,11 +1,13 @@
 """Puts the executors and the tools together: the second half of the composition root."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from agents.domain.errors import ToolError
 from agents.domain.message import SYSTEM, Kind, Message
 from agents.domain.mission import AnsibleProbe, CommandProbe, FileProbe, TerraformProbe, Verdict
-from agents.domain.ports import Ledger, OpenRoom, Redactor
+from agents.domain.ports import Ledger, OpenRoom, Redactor, Verifier
+from agents.domain.role import ROLES
 from agents.executors import probes
 from agents.executors.ansible import Ansible
 from agents.executors.docker_run import DockerExecutor, Image
@@ -24,6 +26,7 @@ from agents.executors.versions import Versions
 from agents.executors.web import Web
 from agents.executors.workspace import Workspace
 from agents.runtime.control import Halted
+from agents.runtime.delegated import CheckService, DelegatedVerifier
 from agents.runtime.verifier import MissionVerifier, Prober
 from agents.settings import Settings
 from agents.tools import (
@@ -49,9 +52,19 @@ PLAN_BYTES = 32 << 20  # `terraform show -json` of a large module
 
 
 class Toolbox:
-    """Everything the team may do on this machine. The roots are those of the design: infra, config, docs, tmp."""
+    """Everything the team may do on this machine, where the roles `names` are played.
 
-    def __init__(self, settings: Settings, opened: OpenRoom, redactor: Redactor, ledger: Ledger) -> None:
+    The roots are those of the design: infra, config, docs, tmp.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        opened: OpenRoom,
+        redactor: Redactor,
+        ledger: Ledger,
+        names: Sequence[str] = ROLES,
+    ) -> None:
         home, state = settings.minilab_home, settings.state_dir
         empty_home = state / "home"
         empty_home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,7 +84,8 @@ class Toolbox:
         self.sandbox = Sandbox(self.processes, self.workspace, state, mode=mode)
         image = Image(settings.sandbox_image, settings.sandbox_runtime)
         code = DockerExecutor(self.processes, self.workspace, image) if docker else None
-        self.verifier = MissionVerifier(opened.mission, self._probers(), redactor)
+        own = MissionVerifier(opened.mission, self._probers(), redactor)
+        self.verifier, self.hear = _verifier(own, opened, settings.checks_by, names)
         self.finish_line = team.FinishLine(opened.mission, self.verifier)
 
         async def notice(text: str) -> None:
@@ -158,3 +172,15 @@ class Toolbox:
             "ansible_idempotent": idempotent,
             "terraform_clean": clean,
         }
+
+
+def _verifier(
+    own: MissionVerifier, opened: OpenRoom, checks_by: str, names: Sequence[str]
+) -> tuple[Verifier, Callable[[Message], None]]:
+    """Who runs checks for the roles `names`, and what must hear of control messages for it."""
+    if not checks_by:
+        return own, lambda message: None
+    if checks_by in names:
+        return own, CheckService(opened, checks_by, own).hear
+    delegated = DelegatedVerifier(opened, names[0], checks_by)
+    return delegated, delegated.hear

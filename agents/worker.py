@@ -92,7 +92,7 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     prompts = PromptLibrary(home / "prompts", notices.say, threat_model=home / "docs" / "threat_model.md")
     roles = [prompts.role(name) for name in names]
     ledger = Ledger(settings.state_dir / "ledger", settings.room, redactor, notices.say, host=socket.gethostname())
-    toolbox = await _toolbox(settings, opened, redactor, ledger)
+    toolbox = await _toolbox(settings, opened, redactor, ledger, names)
     _name_unknown_tools(roles, toolbox.registry.names(), notices)
     docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
     books = Books(opened.journal, docs, redactor, toolbox.spool.cap)
@@ -136,7 +136,7 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
         await asyncio.wait([publishing])
         await transport.aclose()
 
-    switchboard = Switchboard(opened, agents, toolbox.halt)
+    switchboard = Switchboard(opened, agents, toolbox.halt, toolbox.hear)
     vigil = Vigil(opened, switchboard)
     convergence = Convergence(opened, lead) if lead else None
     pulse = Pulse(settings.state_dir / "pulse", notices.say)
@@ -151,9 +151,11 @@ def _name_unknown_tools(roles: Sequence[Role], known: Sequence[str], notices: No
             notices.say(f"prompts/{role.name}.md names tools that don't exist: {', '.join(unknown)}")
 
 
-async def _toolbox(settings: Settings, opened: OpenRoom, redactor: SecretMask, ledger: Ledger) -> Toolbox:
+async def _toolbox(
+    settings: Settings, opened: OpenRoom, redactor: SecretMask, ledger: Ledger, names: Sequence[str]
+) -> Toolbox:
     """The tools, with what workers that were killed left in the room taken off its lists."""
-    toolbox = Toolbox(settings, opened, redactor, ledger)
+    toolbox = Toolbox(settings, opened, redactor, ledger, names)
     await toolbox.hosting.sweep()
     return toolbox
 

@@ -32,18 +32,29 @@ HaltAll = Callable[[str | None], Awaitable[Halted]]
 
 
 class Switchboard:
-    """Follows the room for all agents of a process. `halt_all` ends processes, hosted apps and remote commands."""
+    """Follows the room for all agents of a process. `halt_all` ends processes, hosted apps and remote commands.
 
-    def __init__(self, opened: OpenRoom, agents: Sequence[Agent], halt_all: HaltAll) -> None:
+    `hear` is told of each control message, besides.
+    """
+
+    def __init__(
+        self,
+        opened: OpenRoom,
+        agents: Sequence[Agent],
+        halt_all: HaltAll,
+        hear: Callable[[Message], None] = lambda message: None,
+    ) -> None:
         self._opened = opened
         self._agents = {agent.name: agent for agent in agents}
         self._halt_all = halt_all
+        self._hear = hear
         self._ending: set[asyncio.Future[Halted]] = set()
 
     async def run(self) -> None:
         """Follow the room until cancelled."""
         async for message in self._opened.room.follow():
             if message.kind is Kind.CONTROL:
+                self._hear(message)
                 await self._obey(message)
             elif not message.seq:
                 log.warning("noise on the channel", what=message.content)

@@ -30,6 +30,7 @@ _TEXT_STYLES = {
     Kind.CONTROL: "bold",
     Kind.SYSTEM: "italic",
 }
+_ROUTINE = ("check", "checked")  # processes among themselves: who runs the checks
 _VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 
 
@@ -78,7 +79,7 @@ def glance(
 def render(message: Message) -> Text:
     """A message as it is shown: `12:30:05 Architect  text`, continuation lines indented."""
     sender = one_line(message.shown_sender, _NAME_CHARS) or "?"
-    if message.kind is Kind.TOOL:
+    if message.kind is Kind.TOOL or message.data.get("action") in _ROUTINE:
         return Text.assemble((f"{_clock(message)} {sender} · {one_line(message.content, _LINE_CHARS)}", "dim"))
     style = COLOURS.get(message.sender, "bold")
     if message.kind is Kind.THINK:
