@@ -11,7 +11,7 @@ MOST_MESSAGES, MOST_LINES = 20, 50
 
 
 class Absence:
-    """Keeps what was shown since the last sign that somebody was there."""
+    """Keeps what was shown last, and how much of it since the last sign that somebody was there."""
 
     def __init__(self) -> None:
         self._shown: deque[Text] = deque(maxlen=MOST_MESSAGES)
@@ -19,8 +19,6 @@ class Absence:
 
     def shown(self, text: Text) -> None:
         """A message was shown."""
-        if not self._count:
-            self._shown.clear()
         self._shown.append(text)
         self._count += 1
 
@@ -30,16 +28,20 @@ class Absence:
 
     def ended(self, columns: int) -> Text:
         """Somebody came back, to `columns`: what they missed, or else the last message; the absence is over."""
-        if self._count:
-            text = Text("\n").join(self._shown)
-            said = f"while you were away: {self._count} message{'s' * (self._count > 1)}"
-            some = self._count > len(self._shown)
-        else:
-            text = self._shown[-1] if self._shown else Text()
-            said, some = "nothing new while you were away", False
-        self.over()
+        count, self._count = self._count, 0
+        if not count:
+            return self._last(1, columns, "nothing new while you were away")
+        return self._last(count, columns, f"while you were away: {count} message{'s' * (count > 1)}")
+
+    def recent(self, columns: int) -> Text:
+        """What was shown last, once more."""
+        return self._last(MOST_MESSAGES, columns, "once more")
+
+    def _last(self, count: int, columns: int, said: str) -> Text:
+        text = Text("\n").join([*self._shown][-count:])
         kept = _end(text, columns)
-        rule = view.notice(f"{said}, the end of it" if some or len(kept) < len(text) else said, "dim")
+        cut = len(self._shown) == MOST_MESSAGES < count or len(kept) < len(text)
+        rule = view.notice(f"{said}, the end of it" if cut else said, "dim")
         return Text("\n").join([rule, kept]) if kept else rule
 
 

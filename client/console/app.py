@@ -127,7 +127,7 @@ class Terminal:
 
     def _prompt(self, **options: Any) -> PromptSession[str]:
         session: PromptSession[str] = PromptSession(
-            key_bindings=_keys(), style=_STYLE, output=self._output, **options
+            key_bindings=_keys(self._once_more), style=_STYLE, output=self._output, **options
         )
         session.app.key_processor.before_key_press += self._absence.over
         return session
@@ -145,6 +145,9 @@ class Terminal:
         self._absence.shown(text)
         self.show(text)
 
+    def _once_more(self) -> None:
+        self.show(self._absence.recent(columns=size()[0]))
+
     async def _watch(self) -> None:
         while True:
             self._glance = await look(self._opened)
@@ -160,8 +163,14 @@ class Terminal:
                     self.show(view.notice(self._redactor.text(line), "yellow"))
 
 
-def _keys() -> KeyBindings:
+def _keys(once_more: Callable[[], None]) -> KeyBindings:
     keys = KeyBindings()
+
+    @keys.add("c-l")
+    def _(event: KeyPressEvent) -> None:
+        """A clean screen with the last messages."""
+        event.app.renderer.clear()
+        once_more()
 
     @keys.add("c-c")
     def _(event: KeyPressEvent) -> None:

@@ -25,6 +25,10 @@ _TAG = re.compile(r"(?<![\w.@/+-])@([A-Za-z]\w*)(?![\w/@.])")
 _COMMAND = re.compile(r"\A/([A-Za-z]+(?:-[A-Za-z]+)*)(?:\s+(.*))?\Z", re.DOTALL)
 
 RECEIPT_SECONDS = 5.0
+KEYS = (
+    "Tab completes, Alt-Enter starts a new line, Ctrl-L shows the last messages again, Ctrl-C clears the input, "
+    "Ctrl-D leaves"
+)
 _CAP = re.compile(r"\A\$?(?P<amount>[0-9][0-9,]{0,14}(?:\.[0-9]{1,6})?)\s*(?P<unit>tokens?)?\Z", re.IGNORECASE)
 
 
@@ -301,5 +305,5 @@ def help_text() -> Text:
     text = Text("Anything else is said to the team: untagged to the Architect, or @Coder …, @team.\n")
     for row in COMMANDS:
         text.append(f"  {row.usage:{width}}", "bold").append(f"  {row.help}\n")
-    text.append("Keys: Tab completes, Alt-Enter starts a new line, Ctrl-C clears the input, Ctrl-D leaves.", "dim")
+    text.append(f"Keys: {KEYS}.", "dim")
     return text

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import math
 import os
 import signal
@@ -53,7 +54,7 @@ class Redraws:
         if size != self._size:
             self._changes.append((now, size))
             self._size, self._there_and_back = size, False
-        elif now - self._last > _TOGETHER:  # else both signs of two changes found the second one
+        elif now - self._last > _SETTLED:  # else both signs of two changes found the second one
             self._there_and_back = True
         self._last = now
 
@@ -79,6 +80,8 @@ class Attaches:
     def __init__(self) -> None:
         self._redraws = Redraws(size())
         self._sign = asyncio.Event()
+        self._number = itertools.count()
+        self._seen: list[tuple[int, float, Size]] = []
         self._loop = asyncio.get_running_loop()
 
     @contextlib.contextmanager
@@ -107,9 +110,14 @@ class Attaches:
             await self._sign.wait()
             self._sign.clear()
             await asyncio.sleep(_SETTLED)
+            for sighting in sorted(self._seen):
+                self._redraws.saw(sighting[2], sighting[1])
+                self._seen.remove(sighting)
             if self._redraws.attached(time.monotonic()):
                 return
 
-    def _changed(self, number: int, frame: object) -> None:
-        self._redraws.saw(size(), time.monotonic())
+    def _changed(self, signal: int, frame: object) -> None:
+        # the second signal may interrupt this very function: the number says which came first
+        number, now = next(self._number), time.monotonic()
+        self._seen.append((number, now, size()))
         self._loop.call_soon_threadsafe(self._sign.set)

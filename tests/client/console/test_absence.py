@@ -65,6 +65,14 @@ def test_the_last_lines_of_a_long_one_on_this_terminal() -> None:
     assert only.endswith("the end")
 
 
+def test_the_last_messages_once_more_seen_or_not() -> None:
+    absence = _of("seen")
+    absence.over()
+    absence.shown(Text("unseen"))
+    assert absence.recent(80).plain.splitlines() == ["── once more", "seen", "unseen"]
+    assert _ended(absence) == ["── while you were away: 1 message", "unseen"]
+
+
 async def test_nothing_waits() -> None:
     assert await waiting(InMemoryRoom("lab")) == []
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyte
 import pytest
@@ -27,12 +28,16 @@ class Container(Pty):
         """With a fresh terminal."""
         self._fresh(columns, rows)
         self._screen.answer = self.process.send
-        seen = len(self.raw)
         self.process.setwinsize(rows + 1, columns + 1)
-        # two requests to the engine: the console has looked at the first before the second comes
-        while seen and b"\x1b[J" not in self.raw[seen:]:
-            assert self._read(5) or self.process.isalive()
+        while self._busy():  # two requests to the engine: the first was looked at before the second comes
+            self._read(0.01)
         self.process.setwinsize(rows, columns)
+
+    def _busy(self) -> bool:
+        """Whether it has a change of size before it."""
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        pending = int(status["ShdPnd"], 16) >> (signal.SIGWINCH - 1) & 1
+        return bool(pending) or not status["State"].startswith("S")
 
     def detach(self) -> None:
         """Nobody looks, nobody answers; `wait_for` waits for what goes to the container's log."""
@@ -162,6 +167,16 @@ def test_a_resize_is_no_attach(console: Container, elsewhere: Elsewhere) -> None
             continue
     assert console.text().count("away: 2 messages") == 1, "the resizes didn't tell of them"
     assert console.raw.count(b"while you were away") == 1
+
+
+def test_ctrl_l_shows_the_last_messages_again(console: Container) -> None:
+    console.type("half\x0c")
+    console.wait_for("── once more", screen=True)
+    console.wait_for("you> half", screen=True)
+    shown = console.screen()
+    for text in ("User  before", "heard: before", "User  hello", "heard: hello"):
+        assert shown.count(text) == 1
+    assert "/help lists" not in shown
 
 
 def test_a_question_survives(console: Container, elsewhere: Elsewhere) -> None:
