@@ -9,9 +9,9 @@ from pathlib import Path
 HOME = "/home/agent"
 UID = 1000  # the user's number inside; outside it is whoever we are
 
-_SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # never /etc/ssl/private and the like: if we are root, the sandbox could read them
-_ETC = (
+ETC = (
     "alternatives",
     "ca-certificates",
     "ld.so.cache",
@@ -24,11 +24,13 @@ _ETC = (
     "ssl/openssl.cnf",
     "terminfo",
 )
-_NETWORK_ETC = ("hosts", "nsswitch.conf", "resolv.conf")
+NETWORK_ETC = ("hosts", "nsswitch.conf", "resolv.conf")
 _STUBS = {
     "passwd": f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nagent:x:{UID}:{UID}:agent:{HOME}:/bin/bash\n",
     "group": f"root:x:0:\nagent:x:{UID}:\n",
 }
+USERS = tuple(_STUBS)
+NOTHING = Path("/dev/null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,13 @@ def python_folders() -> tuple[Path, ...]:
 
 
 def _system(layout: Layout, network: bool) -> Iterator[str]:
-    for name in _SYSTEM:
+    for name in SYSTEM:
         path = Path("/") / name
         if path.is_symlink():
             yield from ("--symlink", str(path.readlink()), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
-    for name in (*_ETC, *(_NETWORK_ETC if network else ())):
+    for name in (*ETC, *(NETWORK_ETC if network else ())):
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
     for name in _STUBS:
         yield from ("--ro-bind", str(layout.stubs / name), f"/etc/{name}")
@@ -122,7 +124,7 @@ def workspace_binds(roots: Mapping[str, Path], *, read_only: bool) -> list[Bind]
 
 def masks(states: Iterable[str]) -> list[Bind]:
     """Binds that put nothing in the place of Terraform's state files (workspace names): they hold secrets."""
-    return [Bind(Path("/dev/null"), inside(name)) for name in states]
+    return [Bind(NOTHING, inside(name)) for name in states]
 
 
 def inside(name: str) -> str:

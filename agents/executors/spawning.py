@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agents.domain.errors import ToolError
 from agents.executors.capture import Capture
+from agents.executors.landlock_rules import Ruleset
 
 _PROGRAM = Path(__file__).resolve().with_name("supervisor.py")
 _CONTROL = 3  # the supervisor's descriptor
@@ -25,13 +26,15 @@ class Bounds:
     """What bounds a call's tree.
 
     `limits` are rlimits by name, per process; `groups` are cgroup directories to join (the supervisor removes them
-    afterwards); `memory` (bytes, resident) and `pids` are watched over the whole tree.
+    afterwards); `memory` (bytes, resident) and `pids` are watched over the whole tree. Under `landlock` the program
+    runs, or it doesn't start.
     """
 
     limits: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     memory: int | None = None
     pids: int | None = None
+    landlock: Ruleset | None = None
 
 
 class Spawner:
@@ -57,6 +60,7 @@ class Spawner:
         request |= {"env": {name: _passable(value) for name, value in env.items()}}
         request |= {"limits": dict(bounds.limits), "groups": bounds.groups}
         request |= {name: value for name in ("memory", "pids") if (value := getattr(bounds, name)) is not None}
+        request |= {"landlock": bounds.landlock.request()} if bounds.landlock else {}
         if any("\0" in word for word in (*argv, *env, *env.values())):
             raise ToolError(f"{argv[0]} can't be started: an argument holds a NUL character")
         theirs, ours = _streams(bool(stdin))
@@ -122,6 +126,7 @@ class Call:
         self.over: str | None = None
         self._name = name
         self._failed: int | None = None
+        self._step = ""
         self._loop = asyncio.get_running_loop()
         self._line = line
         self._line.setblocking(False)
@@ -160,7 +165,7 @@ class Call:
                 await self._silent.wait()
         self.close()
         if self._failed is not None:
-            raise ToolError(f"{self._name} can't be started: {os.strerror(self._failed)}")
+            raise ToolError(f"{self._name} can't be started: {self._step}{os.strerror(self._failed)}")
 
     def request_end(self) -> None:
         """Ask for the end of the tree."""
@@ -188,6 +193,7 @@ class Call:
         for line in lines:
             said = json.loads(line)
             self._failed = said.get("failed", self._failed)
+            self._step = said.get("step", self._step)
             self.over = said.get("over", self.over)
             self.exit_code = said.get("exit", self.exit_code)
         if not data:

@@ -8,8 +8,9 @@ end of the line is closed, which is what a killed owner's end is.
 
 Control socket: one byte per call with four descriptors: line, stdin, stdout, stderr. On the line the owner writes
 one JSON object and a newline (argv, program, cwd, env; optional limits {RLIMIT name: value}, groups [cgroup
-directory], memory in bytes and pids: bounds on the whole tree), then at most one `E`: end it. The guardian answers
-in JSON lines: {"failed": errno} where the program can't start, {"over": "memory"|"pids"}, at last {"exit": code}.
+directory], memory in bytes and pids: bounds on the whole tree, landlock: a ruleset without which the program must
+not start), then at most one `E`: end it. The guardian answers in JSON lines: {"failed": errno, "step": at what} where
+the program can't start, {"over": "memory"|"pids"}, at last {"exit": code}.
 """
 
 import errno
@@ -27,7 +28,7 @@ from typing import Any
 
 sys.path.append(__file__.rsplit("/", 3)[0])  # -I looks nowhere but in the standard library
 
-from agents.executors import process_tree
+from agents.executors import landlock, process_tree
 
 CONTROL = 3
 GRACE = 0.1  # seconds between TERM and KILL
@@ -167,6 +168,7 @@ class _Guardian:
 
     def _become(self, call: dict[str, Any]) -> None:
         """Turn into the program. Never returns."""
+        step = ""
         try:
             process_tree.prctl(process_tree.PDEATHSIG, signal.SIGKILL)
             os.setsid()
@@ -182,11 +184,15 @@ class _Guardian:
                 process_tree.write(f"{group}/cgroup.procs", "0")
             for name, value in call.get("limits", {}).items():
                 process_tree.limit(getattr(resource, name), value)
+            if "landlock" in call:
+                step = "Landlock: "
+                landlock.restrict(call["landlock"])
+                step = ""
             os.execve(call["program"], call["argv"], call["env"])  # noqa: S606  no shell is the point
         except OSError as error:
-            self._say({"failed": error.errno or errno.EIO})
+            self._say({"failed": error.errno or errno.EIO, "step": step})
         except BaseException:  # anything at all: a forked copy of this program must not run on
-            self._say({"failed": errno.EINVAL})
+            self._say({"failed": errno.EINVAL, "step": step})
         os._exit(127)
 
     def _wait(self, program: int, call: dict[str, Any], wakeup: int) -> float:
