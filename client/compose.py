@@ -162,7 +162,9 @@ def main(stack: Stack, arguments: Sequence[str], say: Say) -> int:
             return up(stack, say, demo="--demo" in rest or not stack.api_key, build="--build" in rest)
         case ["attach"]:
             say("Ctrl-Q leaves the console running; `exit` starts it anew")
-            return _call(stack, ["docker", "attach", "--detach-keys", DETACH, CONSOLE])
+            code = _call(stack, ["docker", "attach", "--detach-keys", DETACH, CONSOLE])
+            # docker tells leaving a running console from its end only in words
+            return 0 if _said(stack, ["docker", "ps", "-q", "--filter", f"name={CONSOLE}"], demo=True) else code
         case ["forward", port] if port.isdecimal():
             from client import forward
 
