@@ -10,6 +10,7 @@ from typing import Any
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.patch_stdout import patch_stdout
@@ -46,7 +47,7 @@ class _MaskedHistory(FileHistory):
 
 
 class _Output(Vt100_Output):
-    """The terminal, never asked where its cursor is: where nobody is attached, each question would wait in vain."""
+    """The terminal, whose cursor nothing depends on: where nobody is attached, each question would wait in vain."""
 
     @property
     def responds_to_cpr(self) -> bool:
@@ -127,7 +128,7 @@ class Terminal:
 
     def _prompt(self, **options: Any) -> PromptSession[str]:
         session: PromptSession[str] = PromptSession(
-            key_bindings=_keys(self._once_more), style=_STYLE, output=self._output, **options
+            key_bindings=_keys(self._once_more, self._attaches.answered), style=_STYLE, output=self._output, **options
         )
         session.app.key_processor.before_key_press += self._absence.over
         return session
@@ -163,8 +164,13 @@ class Terminal:
                     self.show(view.notice(self._redactor.text(line), "yellow"))
 
 
-def _keys(once_more: Callable[[], None]) -> KeyBindings:
+def _keys(once_more: Callable[[], None], answered: Callable[[int], None]) -> KeyBindings:
     keys = KeyBindings()
+
+    @keys.add(Keys.CPRResponse, save_before=lambda event: False)
+    def _(event: KeyPressEvent) -> None:
+        """The terminal says where its cursor is: `ESC [ row ; column R`. Not for prompt_toolkit, which never asks."""
+        answered(int(event.data[2:-1].partition(";")[2]))
 
     @keys.add("c-l")
     def _(event: KeyPressEvent) -> None:

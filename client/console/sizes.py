@@ -13,8 +13,10 @@ from collections.abc import Iterator
 Size = tuple[int, int]  # columns, rows
 
 _SETTLED = 0.3  # seconds without a change
-_TOGETHER = 3.0  # seconds at most between the two changes
+_TOGETHER = 0.5  # seconds at most between the two changes
 _POLL = 0.2
+_ANSWER = 3.0  # seconds in which a terminal answers
+_WHERE = b"\x1b[6n"  # asks for the cursor's place
 
 
 def size() -> Size:
@@ -75,13 +77,22 @@ class Redraws:
 
 
 class Attaches:
-    """Waits for attaches to this terminal. prompt_toolkit takes the signal each time it starts: `listen` again."""
+    """Waits for attaches to this terminal. prompt_toolkit takes the signal each time it starts: `listen` again.
+
+    Where the engine's two changes come as one, the terminal tells: the cursor of one that is new is in the first
+    column, ours is behind the prompt. It is asked at each change while an input is there to read the answer.
+    """
 
     def __init__(self) -> None:
         self._redraws = Redraws(size())
         self._sign = asyncio.Event()
         self._number = itertools.count()
         self._seen: list[tuple[int, float, Size]] = []
+        self._reading = False
+        self._new = False
+        self._asked = self._answers = 0
+        self._told = 0  # answers up to this one belong to an attach that was told of
+        self._asked_at = -math.inf
         self._loop = asyncio.get_running_loop()
 
     @contextlib.contextmanager
@@ -93,16 +104,24 @@ class Attaches:
         finally:
             signal.signal(signal.SIGWINCH, signal.SIG_DFL)
 
-    def listen(self) -> None:
+    def listen(self, reading: bool = False) -> None:
         """Look at the size within the signal: in the loop's turn, the first of two changes may be gone.
 
-        The loop's own handler, prompt_toolkit's, is told by a file descriptor and stays.
+        The loop's own handler, prompt_toolkit's, is told by a file descriptor and stays; it draws after we asked.
         """
+        self._reading = reading
         signal.signal(signal.SIGWINCH, self._changed)
 
     def listen_soon(self) -> None:
-        """`listen` once prompt_toolkit, which is starting, has taken the signal."""
-        self._loop.call_soon(self.listen)
+        """`listen` once prompt_toolkit, which is starting, has taken the signal and reads."""
+        self._loop.call_soon(self.listen, True)
+
+    def answered(self, column: int) -> None:
+        """The terminal says in which column the cursor was, from 1."""
+        self._answers += 1
+        if column == 1 and self._answers > self._told:
+            self._new = True
+            self._sign.set()
 
     async def next(self) -> None:
         """Return when somebody attached."""
@@ -113,11 +132,24 @@ class Attaches:
             for sighting in sorted(self._seen):
                 self._redraws.saw(sighting[2], sighting[1])
                 self._seen.remove(sighting)
-            if self._redraws.attached(time.monotonic()):
+            twice = self._redraws.attached(time.monotonic())
+            if twice or self._new:
+                self._new = False
+                self._told = self._asked
                 return
 
     def _changed(self, signal: int, frame: object) -> None:
         # the second signal may interrupt this very function: the number says which came first
         number, now = next(self._number), time.monotonic()
+        if self._reading:
+            self._ask(now)
         self._seen.append((number, now, size()))
         self._loop.call_soon_threadsafe(self._sign.set)
+
+    def _ask(self, now: float) -> None:
+        if now - self._asked_at > _ANSWER:  # what wasn't answered by now never will be
+            self._answers = self._asked
+        self._asked += 1
+        self._asked_at = now
+        with contextlib.suppress(OSError):
+            os.write(1, _WHERE)
