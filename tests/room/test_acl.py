@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from agents.domain.approval import SECURITY
 from agents.domain.budget import Ask, Budget, Spent
@@ -26,7 +26,7 @@ from agents.room import acl, open_room
 from agents.room.opening import RedisOpenRoom
 from tests.room.contract.deciding import allowed
 from tests.room.contract.turns import REPLIED, REPLY, say
-from tests.support.redis_server import program
+from tests.support.redis_server import RedisServer, program
 
 pytestmark = pytest.mark.real
 NAMES = (*ROLES, USER)
@@ -211,6 +211,27 @@ def test_the_server_itself_and_other_rooms_are_out_of_reach(guarded: Guarded, na
 def test_the_list_holds_no_password_and_only_a_rooms_name() -> None:
     text = acl.users("lab", {"Coder": "hunter2"})
     assert "hunter2" not in text
-    assert text.startswith("user default reset off\n")
+    assert text.startswith("user default reset off ")
     with pytest.raises(BadInput):
         acl.users("lab ~* +@all", {"Coder": "hunter2"})
+
+
+async def test_a_restart_keeps_what_was_written_under_the_list(tmp_path: Path) -> None:
+    path = program("redis-server")
+    if path is None:
+        pytest.skip("redis-server isn't installed")
+    users = tmp_path / "users.acl"
+    users.write_text(acl.users(ROOM, {USER: "secret"}))
+    server = RedisServer(path, "--aclfile", str(users))
+    url = server.url.replace("unix://", f"unix://{USER}:secret@")
+    try:
+        for said in (1, 2):
+            server.start()
+            async with contextlib.aclosing(await open_room(url, ROOM, patience=10)) as opened:
+                assert len(await opened.room.said(10)) == said - 1
+                await opened.room.post(Message(USER, f"word {said}", to=("Coder",)))
+            with server.client() as stranger, pytest.raises(AuthenticationError):
+                stranger.ping()
+            server.kill()
+    finally:
+        server.close()
