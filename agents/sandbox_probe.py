@@ -1,7 +1,7 @@
 """Says what confines commands on this machine, found by running one exactly as the agents do.
 
 `python -m agents.sandbox_probe <auto|bubblewrap|container>` writes one JSON object: name (bubblewrap, container or
-none), detail, bounds. A composition root of its own, for the doctor; it touches nothing of the installation.
+none), detail, bounds, fix. A composition root of its own, for the doctor; it touches nothing of the installation.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from agents.executors.levels import Level
 from agents.executors.process import Processes
-from agents.executors.sandbox import Level, Mode, Sandbox
+from agents.executors.sandbox import Mode, Sandbox
 from agents.executors.workspace import Workspace
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.executors import bubblewrap
+from agents.executors.levels import Limits
 from agents.executors.process import Finished, Processes, base_environment
-from agents.executors.sandbox import Limits
 from agents.executors.workspace import Workspace
 
 KILL_SECONDS = 20.0

@@ -29,6 +29,27 @@ _DEVICE = (
     | landlock.ACCESS_FS_TRUNCATE
     | landlock.ACCESS_FS_IOCTL_DEV
 )
+# That a file is there can't be hidden, and programs give up over one they can't read (Python's http.server does over
+# mime.types): so this is more of /etc than bubblewrap shows.
+_CONFIGURATION = (
+    "bash.bashrc",
+    "debian_version",
+    "gai.conf",
+    "host.conf",
+    "hostname",
+    "inputrc",
+    "locale.alias",
+    "magic",
+    "magic.mime",
+    "mime.types",
+    "os-release",
+    "perl",
+    "profile",
+    "protocols",
+    "services",
+    "shells",
+    "timezone",
+)
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # All of /proc, for a rule on /proc/self would name one process and not its children. What processes outside hold
 # (environ, mem, maps, fd, cwd, root) is refused by Landlock's own rule on ptrace; their command lines are not.
@@ -99,7 +120,7 @@ def gaps(abi: int) -> list[str]:
 def _rules(reach: Reach) -> Iterator[Rule]:
     for name in bubblewrap.SYSTEM:
         yield Rule(Path("/") / name, _RUN)
-    for name in (*bubblewrap.ETC, *bubblewrap.USERS, *bubblewrap.NETWORK_ETC):
+    for name in (*bubblewrap.ETC, *bubblewrap.NETWORK_ETC, *bubblewrap.USERS, *_CONFIGURATION):
         yield Rule(Path("/etc") / name, _READ)
     for folder in reach.python:
         yield Rule(folder, _RUN)

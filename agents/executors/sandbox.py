@@ -4,16 +4,18 @@ import asyncio
 import os
 import platform
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from agents.domain.errors import MissingBinary, Refused, ToolError
-from agents.executors import bubblewrap, cgroups
+from agents.executors import bubblewrap, cgroups, container, landlock_rules
 from agents.executors.bubblewrap import Bind
 from agents.executors.disk_watch import DiskWatch
+from agents.executors.levels import Level, Limits
+from agents.executors.prepared import Prepared, Started
 from agents.executors.process import Finished, Processes, Running, base_environment
 from agents.executors.spawning import Bounds
 from agents.executors.workspace import Workspace
@@ -31,38 +33,6 @@ touch /tmp/probe || { echo /tmp cannot be written; exit 1; }
 Mode = Literal["auto", "bubblewrap", "container"]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds one call: `memory` and `pids` the whole tree, `cpu_seconds`, `file_bytes` and `open_files` each of
-    its processes, `tmp_bytes` each of its own file systems; `workspace_bytes` the workspace, over all calls."""
-
-    memory: int = 1 << 30
-    pids: int = 256
-    cpu_seconds: int = 600
-    file_bytes: int = 256 << 20
-    open_files: int = 1024
-    tmp_bytes: int = 256 << 20
-    workspace_bytes: int = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """What really confines commands here. `name` is bubblewrap, container or none; `detail` says why, or the fix."""
-
-    name: str
-    detail: str
-    bounds: str = ""
-
-    @property
-    def runs(self) -> bool:
-        """Whether commands may run at all."""
-        return self.name != "none"
-
-    def line(self) -> str:
-        """One line for people."""
-        return ": ".join((self.name, self.detail)) + (f"; bounds by {self.bounds}" if self.bounds else "")
-
-
 class Executor(Protocol):
     """Whatever runs agents' commands in a confined place. `cwd` is a workspace folder as agents name it."""
 
@@ -78,19 +48,12 @@ class Executor(Protocol):
     ) -> Finished: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    argv: list[str]
-    cwd: Path
-    env: Mapping[str, str]
-    bounds: Bounds = field(default_factory=Bounds)
-
-
 class Sandbox:
     """Runs agents' commands over the workspace.
 
     `mode` auto and bubblewrap: in bubblewrap or not at all. `mode` container: directly, for a container around us is
-    the boundary. `variables` is all of our environment that commands see.
+    the boundary, and under Landlock where there is any: what we hold in that container is not for commands.
+    `variables` is all of our environment that commands see.
     """
 
     def __init__(
@@ -112,6 +75,7 @@ class Sandbox:
         self._variables = dict(variables or {})
         self._level: Level | None = None
         self._groups: cgroups.Groups | None = None
+        self._abi = 0  # of Landlock, where commands run under it
         self._guards: set[asyncio.Task[None]] = set()
         self._probing = asyncio.Lock()
         self._disk = DiskWatch(tuple(self._roots.values()), self.limits.workspace_bytes)
@@ -137,9 +101,8 @@ class Sandbox:
         """Run `argv` for at most `timeout` seconds. Raise Refused where nothing confines commands, QuotaExceeded
         where the workspace is full, and what `Processes.run` raises."""
         binds = bubblewrap.workspace_binds(self._roots, read_only=read_only) + self._masks()
-        running = await self._start(argv, binds, cwd, network, stdin)
-        async with self._watched(running):
-            return await running.wait(timeout)
+        started = await self._start(argv, binds, cwd, network, stdin)
+        return await started.wait(timeout)
 
     async def start(
         self,
@@ -152,11 +115,11 @@ class Sandbox:
         """Start a server that listens on this machine's loopback; the caller ends it. Raise what `run` raises."""
         if binds is None:
             binds = bubblewrap.workspace_binds(self._roots, read_only=False) + self._masks()
-        running = await self._start(argv, binds, cwd, True, b"", variables)
-        guard = asyncio.create_task(self._disk.guard(running))
+        started = await self._start(argv, binds, cwd, True, b"", variables)
+        guard = asyncio.create_task(started.attend())
         self._guards.add(guard)
         guard.add_done_callback(self._guards.discard)
-        return running
+        return started.running
 
     async def _start(
         self,
@@ -166,28 +129,19 @@ class Sandbox:
         network: bool,
         stdin: bytes,
         variables: Mapping[str, str] | None = None,
-    ) -> Running:
+    ) -> Started:
         level = await self.probe()
         if not level.runs:
             raise Refused(f"commands don't run on this machine: {level.detail}")
         await self._disk.admit()
         prepared = self._prepared(level, argv, binds, cwd, network, variables or {})
-        return await self._processes.start(
-            prepared.argv, cwd=prepared.cwd, env=prepared.env, stdin=stdin, bounds=prepared.bounds
-        )
+        disks = [self._disk]
+        if prepared.private and prepared.bounds.landlock:
+            disks.append(DiskWatch([prepared.private], self.limits.tmp_bytes))
+        return await prepared.start(self._processes, disks, stdin)
 
     def _masks(self) -> list[Bind]:
         return bubblewrap.masks(self._workspace.states())
-
-    @asynccontextmanager
-    async def _watched(self, running: Running) -> AsyncIterator[None]:
-        watch = asyncio.create_task(self._disk.guard(running))
-        try:
-            yield
-        finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
 
     def _prepared(
         self,
@@ -197,22 +151,33 @@ class Sandbox:
         cwd: str,
         network: bool,
         variables: Mapping[str, str],
-    ) -> _Prepared:
+    ) -> Prepared:
         inner, host = self._folder(cwd)
         if level.name == "container":
-            home = self._state / "home"
-            home.mkdir(parents=True, exist_ok=True)
-            env = {**base_environment(home), **self._variables, **variables}
-            return _Prepared(list(argv), host, env, self._bounds(groups=False))
+            return self._direct(argv, binds, host, network, variables)
         env = {**base_environment(Path(bubblewrap.HOME)), "TMPDIR": "/tmp", **self._variables, **variables}  # noqa: S108
         layout = bubblewrap.Layout(binds, self._state, self.limits.tmp_bytes)
         counted = self._counted(argv) if self._groups is None else list(argv)
-        return _Prepared(
+        return Prepared(
             bubblewrap.arguments(layout, counted, cwd=inner, network=network),
             Path("/"),
             env,
             self._bounds(groups=True),
         )
+
+    def _direct(
+        self, argv: Sequence[str], binds: Sequence[Bind], cwd: Path, network: bool, variables: Mapping[str, str]
+    ) -> Prepared:
+        private = container.private_folder()
+        own = landlock_rules.variables(private, self._roots)
+        env = {**base_environment(private / "home"), **own, **self._variables, **variables}
+        bounds = self._bounds(groups=False)
+        if self._abi:
+            top = self._top()
+            listed = None if self._state.resolve().is_relative_to(top) else top  # names only, but not of what is ours
+            reach = landlock_rules.Reach(binds, private, network, listed)
+            bounds = replace(bounds, landlock=landlock_rules.ruleset(self._abi, reach))
+        return Prepared(list(argv), cwd, env, bounds, private)
 
     def _bounds(self, *, groups: bool) -> Bounds:
         limits = self.limits
@@ -240,19 +205,19 @@ class Sandbox:
         """A workspace folder: its path inside and the host's. Raise PathEscape, ToolError if it isn't there."""
         name = self._workspace.shown(cwd)
         if not name:
-            return "/app", next(iter(self._roots.values())).parent
+            return "/app", self._top()
         host = self._workspace.host_path(name)
         if not host.is_dir():
             raise ToolError(f"cwd {name!r} is no folder")
         return bubblewrap.inside(name), host
 
+    def _top(self) -> Path:
+        """Where commands start that name no folder."""
+        return next(iter(self._roots.values())).parent
+
     async def _probed(self) -> Level:
         if self._mode == "container":
-            return Level(
-                "container",
-                "commands run directly: SANDBOX=container says a container is the boundary",
-                "rlimits and a watch over each tree",
-            )
+            return await self._probed_directly()
         try:
             bubblewrap.write_stubs(self._state)
             done = await self._try_bubblewrap()
@@ -265,13 +230,25 @@ class Sandbox:
             return Level("none", f"bubblewrap can't confine commands here ({said}); {_FIX}")
         if self._groups:
             return Level("bubblewrap", "commands are confined", f"cgroup v{self._groups.version} and rlimits")
-        return Level("bubblewrap", "commands are confined", "rlimits and a watch over each tree")
+        return Level("bubblewrap", "commands are confined", container.BOUNDS)
+
+    async def _probed_directly(self) -> Level:
+        offer = container.offer()
+        self._abi = offer.abi
+        if not offer.abi:
+            return container.bare(offer.why)
+        try:
+            with container.bait(offer.abi) as bait:
+                binds = [Bind(bait.workspace, "/app/infra", True)]
+                return container.judged(await self._try(Level("container", ""), bait.argv, binds), offer.abi)
+        except (OSError, ToolError) as error:
+            return container.refused(str(error))
 
     async def _try_bubblewrap(self) -> Finished:
         with tempfile.TemporaryDirectory(prefix="minilab-probe-") as folder:
-            inside = Level("bubblewrap", "")
             binds = [Bind(Path(folder), "/app/infra")]
-            prepared = self._prepared(inside, ["/bin/sh", "-c", _PROBE], binds, "", False, {})
-            return await self._processes.run(
-                prepared.argv, cwd=prepared.cwd, env=prepared.env, timeout=PROBE_SECONDS, bounds=prepared.bounds
-            )
+            return await self._try(Level("bubblewrap", ""), ["/bin/sh", "-c", _PROBE], binds)
+
+    async def _try(self, level: Level, argv: Sequence[str], binds: Sequence[Bind]) -> Finished:
+        started = await self._prepared(level, argv, binds, "", False, {}).start(self._processes)
+        return await started.wait(PROBE_SECONDS)

@@ -8,8 +8,8 @@ import pytest
 
 from agents.executors.bubblewrap import Bind
 from agents.executors.docker_run import DockerExecutor, Image, arguments
+from agents.executors.levels import Limits
 from agents.executors.process import Processes
-from agents.executors.sandbox import Limits
 from agents.executors.workspace import Workspace
 
 LIMITS = Limits(memory=512, pids=9, cpu_seconds=60, file_bytes=1000, open_files=64, tmp_bytes=4096)

@@ -11,8 +11,9 @@ import pytest
 
 from agents.domain.errors import PathEscape, QuotaExceeded, Refused, ToolError
 from agents.executors import bubblewrap, cgroups
+from agents.executors.levels import Level, Limits
 from agents.executors.process import Finished, Processes
-from agents.executors.sandbox import Level, Limits, Mode, Sandbox
+from agents.executors.sandbox import Mode, Sandbox
 from agents.executors.workspace import Workspace
 
 needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap isn't installed")
