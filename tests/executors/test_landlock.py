@@ -32,8 +32,6 @@ def _open_to_others(program: str | None) -> bool:
 
 _PYTHONS = (sys.executable, shutil.which("python3", path="/usr/local/bin:/usr/bin"))
 PYTHON = next(filter(_open_to_others, _PYTHONS), None)
-    filter(_open_to_others, (sys.executable, shutil.which("python3", path="/usr/local/bin:/usr/bin"))), None
-)
 USERS = [None, 12345] if os.getuid() == 0 else [None]
 
 # Says ok or the error's name for each of what it tries: `read <path>`, `write <path>`, `link <from> <to>` …
