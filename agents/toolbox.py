@@ -79,11 +79,7 @@ class Toolbox:
         self.ansible.sweep()
         self._large = Processes(output_cap=PLAN_BYTES)
         self.terraform = Terraform(self._large, self.workspace, state, variables=variables)
-        docker = settings.sandbox == "docker"
-        mode: Mode = "auto" if settings.sandbox == "docker" else settings.sandbox
-        self.sandbox = Sandbox(self.processes, self.workspace, state, mode=mode)
-        image = Image(settings.sandbox_image, settings.sandbox_runtime)
-        code = DockerExecutor(self.processes, self.workspace, image) if docker else None
+        self.sandbox, code = self._sandboxes(settings)
         own = MissionVerifier(opened.mission, self._probers(), redactor)
         self.verifier, self.hear = _verifier(own, opened, settings.checks_by, names)
         self.finish_line = team.FinishLine(opened.mission, self.verifier)
@@ -99,14 +95,9 @@ class Toolbox:
         lint = Lint(self.workspace, self.processes, empty_home, modules=self.terraform)
         search = Search(self.workspace, self.processes, empty_home)
         self.ssh = self._ssh(settings)
-        kubectl_runner = Kubectl(
-            self.processes, self.workspace, empty_home, settings.kubeconfig_path, variables=variables
-        )
-        streams = Spool(home / "tmp", STREAM_CHARS)
-
-        def shorten(text: str, name: str) -> str:
-            return streams.cap(redactor.text(text), name)
-
+        config = settings.kubeconfig_path
+        kubectl_runner = Kubectl(self.processes, self.workspace, empty_home, config, variables=variables)
+        shorten = _shortening(Spool(home / "tmp", STREAM_CHARS), redactor)
         self.registry = Registry(
             [
                 *files.tools(self.workspace, versions, search, lint, redactor),
@@ -134,6 +125,14 @@ class Toolbox:
         *ended, remote = await asyncio.gather(self.processes.stop_all(), self._large.stop_all(), self.ssh.stop_all())
         left = (*self.processes.unwilling, *self._large.unwilling, *self.ssh.left)
         return Halted(sum(ended), served, remote, left)
+
+    def _sandboxes(self, settings: Settings) -> tuple[Sandbox, DockerExecutor | None]:
+        """Where commands run, and code if that is elsewhere."""
+        docker = settings.sandbox == "docker"
+        mode: Mode = "auto" if settings.sandbox == "docker" else settings.sandbox
+        image = Image(settings.sandbox_image, settings.sandbox_runtime)
+        code = DockerExecutor(self.processes, self.workspace, image) if docker else None
+        return Sandbox(self.processes, self.workspace, settings.state_dir, mode=mode), code
 
     def _ssh(self, settings: Settings) -> Ssh:
         """SSH with the keys the User has set aside. Raise SettingsError where agents could write those."""
@@ -172,6 +171,11 @@ class Toolbox:
             "ansible_idempotent": idempotent,
             "terraform_clean": clean,
         }
+
+
+def _shortening(streams: Spool, redactor: Redactor) -> Callable[[str, str], str]:
+    """Masks a stream and caps it, by the name it is kept under."""
+    return lambda text, name: streams.cap(redactor.text(text), name)
 
 
 def _verifier(

@@ -96,14 +96,9 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     _name_unknown_tools(roles, toolbox.registry.names(), notices)
     docs = MarkdownExecutionLog(settings.minilab_home / "docs", redactor, notices.say)
     books = Books(opened.journal, docs, redactor, toolbox.spool.cap)
-    warrants = Warrants(
-        Assessor(settings.room, redactor),
-        _policy(settings, toolbox.registry.names()),
-        opened.approvals,
-        opened.findings,
-        ledger,
-        notices.say,
-    )
+    policy = _policy(settings, toolbox.registry.names())
+    assessor = Assessor(settings.room, redactor)
+    warrants = Warrants(assessor, policy, opened.approvals, opened.findings, ledger, notices.say)
     gate = ToolGate(toolbox.registry, books, warrants, opened.leases)
     governor = opened.governor(_budget(settings))
     transport, models = _models(settings, SharedPace(governor, _paused))
