@@ -76,13 +76,14 @@ def sandbox(mode: str) -> Row:
     code, said = _run((sys.executable, "-m", "agents.sandbox_probe", probed), width=4000)
     try:
         level = json.loads(said)
-        name, detail, bounds = level["name"], level["detail"], level["bounds"]
+        name, detail, bounds, fix = (level[key] for key in ("name", "detail", "bounds", "fix"))
     except (ValueError, KeyError, TypeError):
         return Row("sandbox", Level.WARN, f"the probe failed (exit code {code}): {said}", "see the message")
     told = f"{name}: {detail}" + (f"; bounds by {bounds}" if bounds else "")
     if name == "none":
-        return Row("sandbox", Level.WARN, f"{told}: run_shell and run_code are off", "apt install bubblewrap")
-    return Row("sandbox", Level.OK if name == "bubblewrap" else Level.WARN, told)
+        off = f"{told}: run_shell and run_code are off"
+        return Row("sandbox", Level.WARN, off, fix or "apt install bubblewrap")
+    return Row("sandbox", Level.WARN if fix else Level.OK, told, fix)
 
 
 def _run(argv: Sequence[str], width: int = _WIDTH) -> tuple[int, str]:
