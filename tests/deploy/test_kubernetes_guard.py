@@ -1,10 +1,13 @@
 """What the manifests promise an administrator: no rights, no secret but one's own, no way but the meant ones."""
 
+import copy
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,7 +155,7 @@ def test_a_process_that_is_stopped_is_not_alive(sleeper: "subprocess.Popen[bytes
         return subprocess.run([*command[:2], script], capture_output=True, check=False).returncode == 0
 
     assert alive()
-    sleeper.send_signal(19)
+    sleeper.send_signal(signal.SIGSTOP)
     until = time.monotonic() + 10
     while alive() and time.monotonic() < until:
         time.sleep(0.02)
@@ -214,6 +217,38 @@ def test_the_room_outside_is_reached_by_who_belongs_in_it() -> None:
     cluster = render("ha")
     reached = {pod.name for pod in cluster.pods() if cluster.may_leave(pod, "198.51.100.9", 6379)}
     assert reached == {pod.name for pod in cluster.pods()} - {"model-gateway"}
+
+
+FAULTS: list[tuple[Callable[[Cluster], None], tuple[str | int, ...], object]] = [
+    (test_no_pod_has_a_right_it_does_not_need, ("containers", 0, "securityContext", "privileged"), True),
+    (test_no_pod_has_a_right_it_does_not_need, ("containers", 0, "securityContext", "capabilities"), {}),
+    (test_no_pod_has_a_right_it_does_not_need, ("initContainers", 0, "securityContext"), {}),
+    (test_no_pod_has_a_right_it_does_not_need, ("securityContext", "runAsUser"), 0),
+    (test_no_pod_has_a_right_it_does_not_need, ("securityContext", "seccompProfile"), {"type": "Unconfined"}),
+    (test_no_pod_has_a_right_it_does_not_need, ("automountServiceAccountToken",), True),
+    (test_no_pod_has_a_right_it_does_not_need, ("hostNetwork",), True),
+    (test_no_container_is_without_bounds, ("containers", 0, "resources", "limits"), {"cpu": "1"}),
+    (test_each_is_given_its_own_secrets_and_nobody_elses, ("volumes", 0, "projected", "defaultMode"), 0o444),
+    (
+        test_each_is_given_its_own_secrets_and_nobody_elses,
+        ("volumes", 0, "projected", "sources", 0, "secret", "name"),
+        "minilab-devops",
+    ),
+    (test_only_what_must_be_written_can_be, ("containers", 0, "volumeMounts", 0, "readOnly"), False),
+    (test_everything_that_runs_is_probed, ("containers", 0, "livenessProbe", "exec"), {"command": ["healthcheck"]}),
+]
+
+
+@pytest.mark.parametrize(("guard", "path", "value"), FAULTS)
+def test_a_fault_is_seen(guard: Callable[[Cluster], None], path: tuple[str | int, ...], value: object) -> None:
+    broken = Cluster(copy.deepcopy(render("single-node").objects))
+    guard(broken)
+    place: Any = broken.one("Deployment", "agent-coder")["spec"]["template"]["spec"]
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(AssertionError):
+        guard(broken)
 
 
 def test_the_model_of_the_policies_can_say_no_and_yes() -> None:
