@@ -53,7 +53,7 @@ class RedisServer:
         deadline = time.monotonic() + 20
         while True:
             with contextlib.suppress(RedisError), self.client() as client:
-                with contextlib.suppress(AuthenticationError):  # it answers: with a list of users, nobody is let in so
+                with contextlib.suppress(AuthenticationError):  # an answer, too
                     client.ping()
                 return
             if time.monotonic() > deadline or self._process.poll() is not None:
