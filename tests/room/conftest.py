@@ -13,7 +13,9 @@ from agents.room import embedded, open_room
 from agents.room.embedded import EmbeddedServer
 from agents.room.in_memory import InMemoryRoom
 from agents.room.keyring import Keyring
+from tests.support import redis_tls
 from tests.support.redis_server import RedisServer, running
+from tests.support.redis_tls import TlsServer
 
 
 class World:
@@ -65,6 +67,12 @@ def oldest_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
+def tls_server() -> Iterator[TlsServer]:
+    """A redis-server that speaks TLS and wants a client's certificate."""
+    yield from redis_tls.running()
+
+
+@pytest.fixture(scope="session")
 def stand_in() -> Iterator[EmbeddedServer]:
     """The server used where there is none."""
     server = embedded.stand_in()
@@ -77,6 +85,7 @@ def stand_in() -> Iterator[EmbeddedServer]:
         "memory",
         pytest.param("redis_server", marks=pytest.mark.real),
         pytest.param("oldest_server", marks=pytest.mark.real),
+        pytest.param("tls_server", marks=pytest.mark.real),
         "stand_in",
     ]
 )

@@ -4,7 +4,7 @@ import pytest
 
 from agents.domain.errors import BadInput, RoomUnavailable, SettingsError
 from agents.room import open_room
-from agents.room.connection import shown
+from agents.room.address import shown
 from agents.room.in_memory import InMemoryRoom
 from agents.room.keys import Keys
 from agents.room.opening import require_recent

@@ -140,7 +140,7 @@ def test_a_url_that_can_t_be_is_named(url: str, fault: str) -> None:
 
 async def test_user_password_and_tls_reach_the_master_s_connections() -> None:
     link = Link("rediss+sentinel://me:s%40crest@a,[::1]:7000/lab?db=3&sentinel_password=other")
-    pool = link._pool
+    pool = link._way.pool
     kept = pool.connection_kwargs
     assert (kept["username"], kept["password"], kept["db"]) == ("me", "s@crest", 3)
     assert "SSL" in pool.connection_class.__name__
