@@ -131,6 +131,16 @@ def test_settings_are_settings_and_make_sense(cluster: Cluster, monkeypatch: pyt
     assert "://DevOps:@" in settings.room_url
 
 
+def test_a_redis_outside_is_asked_by_tls_with_an_authority_that_is_mounted() -> None:
+    cluster = render("ha")
+    url = cluster.one("ConfigMap", "minilab-settings")["data"]["REDIS_URL"]
+    assert url.startswith("rediss")
+    assert url.endswith("?ssl_ca_certs=/run/redis-ca/ca.crt")
+    users = {pod.name for pod in cluster.pods() if "redis-password" in str(pod.spec["volumes"])}
+    mounts = {pod.name for pod in cluster.pods() if "'mountPath': '/run/redis-ca'" in str(pod.spec["containers"])}
+    assert users == mounts == {pod.name for pod in cluster.pods()} - {"model-gateway"}
+
+
 def test_the_demo_asks_its_own_model() -> None:
     data = render("demo").one("ConfigMap", "minilab-settings")["data"]
     assert (data["REHEARSAL"], data["OPENAI_API_BASE"]) == ("true", "http://rehearsal:8090/v1")
