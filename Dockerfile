@@ -83,7 +83,8 @@ RUN set -eu; \
     groupadd --gid "$GID" minilab; \
     useradd --uid "$UID" --gid "$GID" --no-create-home --home-dir /tmp --shell /usr/sbin/nologin minilab; \
     mkdir -p /app/.minilab/hosts /app/generated_iac/infra /app/generated_iac/config /app/docs /app/tmp /app/client/logs; \
-    chown -R "$UID:$GID" /app
+    chown -R "$UID:$GID" /app; \
+    ln -s generated_iac/infra generated_iac/config /app/ # the names that commands of the team go by
 COPY --from=tools /out/ /usr/local/bin/
 COPY --from=packages /opt/venv /opt/venv
 COPY deploy/docker/minilab deploy/docker/model-gateway /usr/local/bin/

@@ -7,7 +7,8 @@ from agents.domain.errors import MiniLabError
 from client.doctor.rows import Level, Row, Subject
 from client.roster import read_crew
 
-WRITTEN = ("generated_iac", "docs", "tmp", "client/logs", ".minilab")
+AGENTS_WRITE = ("generated_iac", "docs", "tmp", ".minilab")
+WRITTEN = (*AGENTS_WRITE, "client/logs")
 _ENOUGH, _LITTLE = 1 << 30, 100 << 20  # bytes
 
 
@@ -21,7 +22,8 @@ def prompts(subject: Subject) -> Row:
 
 def workspace(subject: Subject) -> Row:
     """Whether a file can be written where the team and we write."""
-    for place in WRITTEN:
+    # in a container only the console keeps the conversation
+    for place in AGENTS_WRITE if subject.sandbox == "container" else WRITTEN:
         directory = subject.home / place
         try:
             directory.mkdir(parents=True, exist_ok=True)

@@ -53,8 +53,15 @@ def python() -> Row:
     return Row("python", Level.OK, f"{sys.version.split()[0]} ({sys.executable})")
 
 
-def venv() -> Row:
-    """Whether we run in the .venv that ./minilab keeps in step."""
+def needed(mode: str) -> tuple[Program, ...]:
+    """The programs that matter where commands run so: in a container there is no engine."""
+    return tuple(row for row in PROGRAMS if row.name != "docker" or mode != "container")
+
+
+def venv(mode: str) -> Row:
+    """Whether we run in the .venv that ./minilab keeps in step, or in the image's."""
+    if mode == "container":
+        return Row("venv", Level.OK, f"{sys.prefix}, the image's")
     if sys.prefix == sys.base_prefix:
         return Row("venv", Level.FAIL, "not in a virtual environment", "start with ./minilab")
     if not (Path(sys.prefix) / "minilab.stamp").is_file():

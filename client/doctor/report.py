@@ -31,7 +31,7 @@ async def examine(subject: Subject) -> list[Row]:
     return list(
         await asyncio.gather(
             asyncio.to_thread(programs.python),
-            asyncio.to_thread(programs.venv),
+            asyncio.to_thread(programs.venv, subject.sandbox),
             places.redis(subject),
             endpoint.model(subject.endpoint),
             asyncio.to_thread(places.prompts, subject),
@@ -39,7 +39,7 @@ async def examine(subject: Subject) -> list[Row]:
             asyncio.to_thread(places.disk, subject),
             asyncio.to_thread(programs.ansible),
             asyncio.to_thread(programs.sandbox, subject.sandbox),
-            *(asyncio.to_thread(programs.program, row) for row in programs.PROGRAMS),
+            *(asyncio.to_thread(programs.program, row) for row in programs.needed(subject.sandbox)),
             hosts.hosts(subject),
         )
     )

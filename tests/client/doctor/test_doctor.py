@@ -52,6 +52,16 @@ def model() -> Iterator[Endpoint]:
     server.server_close()
 
 
+def test_in_a_container_nothing_is_missed_that_belongs_outside(subject: Subject) -> None:
+    logs = subject.home / "client"
+    logs.write_text("a file where the folder would be")
+    assert places.workspace(subject).level is Level.FAIL
+    assert places.workspace(replace(subject, sandbox="container")).level is Level.OK
+    assert programs.venv("container").level is Level.OK
+    outside = {row.name for row in programs.needed("auto")}
+    assert outside - {row.name for row in programs.needed("container")} == {"docker"}
+
+
 @pytest.fixture
 def subject(tmp_path: Path, prompts: Path) -> Subject:
     """A healthy installation."""
