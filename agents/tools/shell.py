@@ -90,8 +90,9 @@ def tools(
         Tool(
             "run_shell",
             "Run a bash script in a sandbox on this machine: it sees the workspace at /app/infra, /app/config, "
-            "/app/docs (read-only) and /tmp/app (in a container /app/tmp), the system's programs, and nothing else: no "
-            "hosts, no SSH keys, no Docker, no network unless your role has it. Files in passing go to $TMPDIR. What it leaves in the background is ended with it; to serve "
+            "/app/docs (read-only) and /tmp/app (in a container /app/tmp), the system's programs, and nothing else: "
+            "no hosts, no SSH keys, no Docker, no network unless your role has it. Files in passing go to $TMPDIR. "
+            "What it leaves in the background is ended with it; to serve "
             'something use host_app. Example: {"command": "grep -rn 8089 /app/config", "timeout": 20}',
             ShellArgs,
             shell,
