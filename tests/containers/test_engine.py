@@ -84,7 +84,10 @@ def test_a_download_that_is_not_what_was_published_ends_the_build(arguments: dic
         part for name, value in wrong.items() if name != "REDIS_IMAGE" for part in ("--build-arg", f"{name}={value}")
     ]
     built = subprocess.run(
-        ["docker", "build", "--target", "tools", *given, str(stack.home)], capture_output=True, text=True, timeout=300
+        ["docker", "build", "--force-rm", "--target", "tools", *given, str(stack.home)],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert built.returncode != 0
     assert "is not what was published" in built.stdout + built.stderr
