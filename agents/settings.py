@@ -117,8 +117,8 @@ class Settings(BaseSettings):
     minilab_home: Path = Field(HOME, description="Directory that holds prompts, docs, tmp and generated_iac.")
     sandbox: Literal["auto", "bubblewrap", "container", "docker"] = Field(
         "auto",
-        description="auto: bubblewrap, or no commands where it cannot run. container: a container is the boundary, and "
-        "Landlock confines commands in it where the kernel has it. "
+        description="auto: bubblewrap, or no commands where it cannot run. container: a container is the boundary, "
+        "and Landlock confines commands in it where the kernel has it. "
         "docker: like auto, and run_code in a fresh container each time.",
     )
     sandbox_image: str = Field(

@@ -23,12 +23,13 @@ from agents.runtime.listener import Agent, Limits
 from agents.runtime.prompts import PromptLibrary
 from agents.runtime.team import Notices, Team
 from agents.runtime.vigil import Vigil
+from agents.telemetry.pulse import Pulse
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 15
 
 
-async def team(url: str, number: int, prompts: PromptLibrary) -> Team:
+async def team(url: str, number: int, prompts: PromptLibrary, folder: Path) -> Team:
     """The six agents of a room."""
     opened, mask = await open_room(url, f"idle-{number}"), SecretMask()
 
@@ -43,7 +44,8 @@ async def team(url: str, number: int, prompts: PromptLibrary) -> Team:
 
     agents = [Agent(name, f"{name}-{number}", "here", opened, prompts, reason, mask, Limits()) for name in ROLES]
     switchboard = Switchboard(opened, agents, halt)
-    return Team(opened, agents, switchboard, Notices(opened, mask), Vigil(opened, switchboard), None, close)
+    notices, vigil, pulse = Notices(opened, mask), Vigil(opened, switchboard), Pulse(folder / "pulse", print)
+    return Team(opened, agents, switchboard, notices, vigil, None, close, pulse)
 
 
 async def measure(rooms: int) -> tuple[float, float, float]:
@@ -52,7 +54,9 @@ async def measure(rooms: int) -> tuple[float, float, float]:
         server = await embedded.start(Path(folder), None)
         prompts, me = PromptLibrary(ROOT / "prompts"), psutil.Process(os.getpid())
         before = me.memory_info().rss / 1e6
-        running = [asyncio.create_task((await team(server.url, n, prompts)).run()) for n in range(rooms)]
+        running = [
+            asyncio.create_task((await team(server.url, n, prompts, Path(folder))).run()) for n in range(rooms)
+        ]
         await asyncio.sleep(10)
         started, used = time.perf_counter(), sum(me.cpu_times()[:2])
         await asyncio.sleep(SECONDS)

@@ -197,7 +197,7 @@ class Approvals:
     def _pending(self, sight: Sight) -> list[tuple[Approval, Mapping[str, Any]]]:
         every = (self._parsed(name[2:], sight) for name in sight.texts if name.startswith("a:"))
         pending = [found for found in every if found and state_of(found[0], sight.now, sight.epoch) is State.PENDING]
-        return sorted(pending, key=lambda found: found[0].requested)
+        return sorted(pending, key=lambda found: (found[0].requested, found[0].id))
 
     async def _drop_old(self, sight: Sight) -> None:
         for name, text in sight.texts.items():

@@ -94,7 +94,7 @@ class Kubelet:
             "--dev",
             "/dev",
         ]
-        for path in (*SYSTEM, str(Path(sys.base_prefix)), str(Path(sys.prefix))):
+        for path in SYSTEM:
             argv += ["--ro-bind", path, path]
         for link in ("bin", "lib", "lib64", "sbin"):
             argv += ["--symlink", f"usr/{link}", f"/{link}"]
@@ -109,6 +109,9 @@ class Kubelet:
                 if other["mountPath"].startswith(mount["mountPath"] + "/"):
                     (source / other["mountPath"][len(mount["mountPath"]) + 1 :]).mkdir(parents=True, exist_ok=True)
             argv += ["--ro-bind" if mount.get("readOnly") else "--bind", str(source), mount["mountPath"]]
+        # last: a checkout, and our Python with it, may lie below /tmp
+        for path in (sys.base_prefix, sys.prefix):
+            argv += ["--ro-bind", path, path]
         argv += ["--remount-ro", "/", "--chdir", "/app"]
         image = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONPATH": "/app", "HOME": "/tmp"}
         for name, value in {**image, "PYTHONDONTWRITEBYTECODE": "1", **environment}.items():

@@ -19,6 +19,7 @@ from agents.domain.message import USER, Message
 from agents.domain.turn import Outcome, StopReason
 from agents.room import open_room
 from agents.room.connection import Link
+from agents.room.lines import Lines
 
 MASTER = "lab"
 
@@ -53,6 +54,12 @@ class Cluster:
     def url(self) -> str:
         """Where the room is found: one of the sentinels is dead from the start."""
         return f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{self.ports[2]}/{MASTER}?db=0"
+
+    def replicate(self) -> None:
+        """Wait until the replica has all that was written."""
+        with Redis(port=self.ports[0], protocol=2) as client:
+            client.set("mark", 1)  # it waits for what this client wrote, and with it for all that came before
+            assert client.wait(1, 10_000) == 1
 
     def kill_master(self) -> None:
         """As a crash would."""
@@ -109,7 +116,7 @@ async def test_a_turn_goes_on_at_the_new_master(cluster: Cluster) -> None:
             heard.append(event.content)
 
     reading = asyncio.create_task(read())
-    await asyncio.sleep(0.5)  # the replica has what was said
+    cluster.replicate()
     cluster.kill_master()
     async with asyncio.timeout(40):
         placed = await opened.journal.commit(claim, Outcome(StopReason.REPLIED), [Message("QA", "done")])
@@ -140,6 +147,7 @@ def test_a_url_that_can_t_be_is_named(url: str, fault: str) -> None:
 
 async def test_user_password_and_tls_reach_the_master_s_connections() -> None:
     link = Link("rediss+sentinel://me:s%40crest@a,[::1]:7000/lab?db=3&sentinel_password=other")
+    assert isinstance(link._way, Lines)
     pool = link._way.pool
     kept = pool.connection_kwargs
     assert (kept["username"], kept["password"], kept["db"]) == ("me", "s@crest", 3)

@@ -135,9 +135,11 @@ def _install(root: Path, packages: str) -> None:
 
 def _import(root: Path, name: str, *environment: str) -> None:
     changes = [part for variable in environment for part in ("--change", f"ENV {variable}")]
-    packed = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
-    subprocess.run(["docker", "import", *changes, "-", name], stdin=packed.stdout, check=True, capture_output=True)
-    assert packed.wait() == 0
+    with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as packed:
+        subprocess.run(
+            ["docker", "import", *changes, "-", name], stdin=packed.stdout, check=True, capture_output=True
+        )
+    assert packed.returncode == 0
 
 
 def _run(argv: Sequence[str]) -> str:
