@@ -11,7 +11,7 @@ from agents.domain.approval import SECURITY
 from agents.domain.message import USER
 from agents.room.keys import Keys
 
-_SESSION = "+hello +ping +time"
+_SESSION = "+hello +ping +time +cluster|slots +asking"
 _SCRIPTS = "+eval +evalsha"
 _READS = "+exists +hget +hgetall +hmget +hexists +hlen +hvals +hkeys +xrange +xrevrange +scard +smembers"
 _WRITES = "+hset +hdel +xadd +sadd +rename"

@@ -14,7 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from agents.domain.errors import RoomError, RoomUnavailable, SettingsError
-from agents.room import address, sentinel, tls
+from agents.room import address, cluster, sentinel, tls
+from agents.room.cluster import Cluster
 from agents.room.lines import Lines
 from agents.room.outage import PASSING, Outage, Trouble, line
 
@@ -122,7 +123,7 @@ class _Call(NamedTuple):
         return await _exchange(connection, *self.spare)
 
 
-def _way(url: str) -> Lines:
+def _way(url: str) -> Lines | Cluster:
     options: dict[str, Any] = {
         "protocol": 2,  # one shape of answers on every server
         # Link has one timer per call; the library's would cost a task each, and on Python 3.11 its `wait_for`
@@ -137,6 +138,8 @@ def _way(url: str) -> Lines:
     try:
         if url.startswith(tuple(f"{scheme}:" for scheme in sentinel.SCHEMES)):
             return Lines(address.checked(sentinel.pool(url, options)))
+        if url.startswith(tuple(f"{scheme}:" for scheme in cluster.SCHEMES)):
+            return cluster.cluster(url, options)
         return Lines(address.checked(ConnectionPool.from_url(url, **options)))
     except ValueError as error:
         raise SettingsError(f"REDIS_URL {address.shown(url)!r}: {line(error)}; {address.HINT}") from None

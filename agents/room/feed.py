@@ -79,7 +79,7 @@ class _Tail:
 
     async def _subscribe(self) -> AbstractConnection:
         """Subscribe first, read the log after: nothing falls in between."""
-        connection = await self._stack.enter_async_context(self._link.private())
+        connection = await self._stack.enter_async_context(self._link.private(self._keys.log))
         await connection.send_command("SUBSCRIBE", self._keys.channel)
         if await connection.read_response(timeout=ANSWER_TIMEOUT) is None:
             raise fault.ConnectionError("no answer to SUBSCRIBE")

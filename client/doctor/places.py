@@ -53,7 +53,11 @@ async def redis(subject: Subject) -> Row:
         return Row("redis", Level.WARN, "no server: a stand-in that forgets", "apt install redis-server")
     try:
         opened = await open_room(subject.redis_url, subject.room, patience=2.0)
+        try:
+            await opened.mission.read()  # of a cluster, the node that has the room has to answer
+        finally:
+            await opened.aclose()
     except MiniLabError as error:
         return Row("redis", Level.FAIL, str(error), "start that Redis, or mend or remove REDIS_URL")
-    await opened.aclose()
-    return Row("redis", Level.OK, "REDIS_URL answers")
+    scheme = subject.redis_url.partition(":")[0]
+    return Row("redis", Level.OK, f"REDIS_URL answers ({scheme})")

@@ -13,7 +13,8 @@ from agents.room import embedded, open_room
 from agents.room.embedded import EmbeddedServer
 from agents.room.in_memory import InMemoryRoom
 from agents.room.keyring import Keyring
-from tests.support import redis_tls
+from tests.support import redis_cluster, redis_tls
+from tests.support.redis_cluster import RedisCluster, left, nodes
 from tests.support.redis_server import RedisServer, running
 from tests.support.redis_tls import TlsServer
 
@@ -41,16 +42,15 @@ class World:
     async def flush(self) -> None:
         """Lose all data, as FLUSHALL does."""
         assert self.url
-        with redis.Redis.from_url(self.url, protocol=2) as client:
-            client.flushall()
+        for url in nodes(self.url):
+            with redis.Redis.from_url(url, protocol=2) as client:
+                client.flushall()
 
     async def close(self) -> None:
         """Close what was opened; fail if keys outside the room's tag were written."""
         await self._stack.aclose()
         if self.url is not None:
-            with redis.Redis.from_url(self.url, protocol=2) as client:
-                keys = [key.decode() for key in client.keys("*")]
-                client.flushall()
+            keys = left(self.url)
             assert [key for key in keys if not key.startswith(f"{{{self.name}}}:")] == []
 
 
@@ -73,6 +73,12 @@ def tls_server() -> Iterator[TlsServer]:
 
 
 @pytest.fixture(scope="session")
+def cluster() -> Iterator[RedisCluster]:
+    """Three masters, each with a third of the slots."""
+    yield from redis_cluster.running()
+
+
+@pytest.fixture(scope="session")
 def stand_in() -> Iterator[EmbeddedServer]:
     """The server used where there is none."""
     server = embedded.stand_in()
@@ -86,6 +92,7 @@ def stand_in() -> Iterator[EmbeddedServer]:
         pytest.param("redis_server", marks=pytest.mark.real),
         pytest.param("oldest_server", marks=pytest.mark.real),
         pytest.param("tls_server", marks=pytest.mark.real),
+        pytest.param("cluster", marks=pytest.mark.real),
         "stand_in",
     ]
 )

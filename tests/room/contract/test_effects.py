@@ -15,6 +15,7 @@ from agents.domain.turn import Claim, Effect, EntryKind, JournalEntry
 from tests.room.conftest import World
 from tests.room.contract.deciding import BOTH, CARD, allowed, asked, asking, no, wish, word, yes
 from tests.room.contract.turns import LEASE, say, taken
+from tests.support.redis_cluster import nodes
 
 STOP = Message(USER, "STOP", Kind.CONTROL)
 
@@ -150,8 +151,10 @@ async def test_an_approval_of_another_room_is_none_here(world: World) -> None:
     with pytest.raises(ApprovalUnusable, match="no approval"):
         await begun(opened, claim, approval)
     if world.url is not None:
-        with redis.Redis.from_url(world.url, protocol=2) as client:
-            client.delete(*client.keys(f"{{{other.name}}}:*"))
+        for url in nodes(world.url):
+            with redis.Redis.from_url(url, protocol=2) as client:
+                if keys := client.keys(f"{{{other.name}}}:*"):
+                    client.delete(*keys)
 
 
 async def test_how_an_effect_ended_is_kept_and_a_known_end_stays(world: World) -> None:

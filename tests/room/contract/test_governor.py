@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-import redis
 
 from agents.domain.budget import NANO, Budget, Spending, Spent
 from agents.domain.errors import OverBudget
 from agents.domain.ports import Governor
 from tests.room.offices import CENT, Office, ask, spend, took
+from tests.support.redis_cluster import left
 
 PARAMS = [
     "memory",
     pytest.param("redis_server", marks=pytest.mark.real),
     pytest.param("oldest_server", marks=pytest.mark.real),
+    pytest.param("cluster", marks=pytest.mark.real),
     "stand_in",
 ]
 SOON = 10.0  # seconds; protection against hanging, no claim of speed
@@ -26,10 +27,7 @@ async def office(request: pytest.FixtureRequest) -> AsyncIterator[Office]:
     yield place
     await place.close()
     if place.url:
-        with redis.Redis.from_url(place.url, protocol=2) as client:
-            keys = [key.decode() for key in client.keys("*")]
-            client.flushall()
-        assert [key for key in keys if not key.startswith("{minilab}:budget:")] == []
+        assert [key for key in left(place.url) if not key.startswith("{minilab}:budget:")] == []
 
 
 async def granted(governor: Governor, role: str = "Coder") -> asyncio.Task[None]:
