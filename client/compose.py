@@ -180,8 +180,7 @@ def up(stack: Stack, say: Say, *, demo: bool, build: bool) -> int:
     prepare(stack)
     if demo:
         say("REHEARSAL: a scripted model plays the demo in containers; put OPENAI_API_KEY into .env for a real team")
-    built = _said(stack, ["docker", "image", "ls", "--quiet", stack.image], demo=demo).strip()
-    if (build or not built) and (code := _call(stack, [*compose, "build"], demo=demo)):
+    if (build or not _built(stack)) and (code := _call(stack, [*compose, "build"], demo=demo)):
         return code
     started = time.monotonic()
     if code := _call(stack, [*compose, "up", "--detach", "--remove-orphans"], demo=demo):
@@ -200,6 +199,16 @@ def container(stack: Stack, service: str) -> str:
     if not found:
         raise SessionError(f"{service} isn't up: ./minilab compose up starts it")
     return found[0]
+
+
+def _built(stack: Stack) -> bool:
+    """Whether the image is there, made for the user the containers run as: its folders are theirs."""
+    if not _said(stack, ["docker", "image", "ls", "--quiet", stack.image], demo=True).strip():
+        return False
+    user = _said(
+        stack, ["docker", "image", "inspect", "--format", "{{.Config.User}}", stack.image], demo=True
+    ).strip()
+    return user == ":".join(map(str, stack.owner()))
 
 
 def _until_healthy(stack: Stack, compose: Sequence[str], *, demo: bool) -> list[str]:

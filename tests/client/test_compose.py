@@ -129,3 +129,14 @@ def test_everything_else_goes_to_compose(stack: compose.Stack, tmp_path: Path) -
         here = compose.Stack(stack.home, "lab", {"PATH": f"{tools}:{os.environ['PATH']}"}, KEY)
         assert compose.main(here, ["logs", "--tail", "5", "agent-qa"], print) == 3
     assert log.read_text().split(maxsplit=1)[1] == "logs --tail 5 agent-qa\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "user", "built"), [("", "", False), ("sha", "1000:1000", True), ("sha", "77:77", False)]
+)
+def test_an_image_made_for_somebody_else_is_built_anew(
+    stack: compose.Stack, monkeypatch: pytest.MonkeyPatch, image: str, user: str, built: bool
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(compose, "_said", lambda stack, argv, demo: f"{image if 'ls' in argv else user}\n")
+    assert compose._built(stack) is built
