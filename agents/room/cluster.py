@@ -17,6 +17,7 @@ from redis.crc import key_slot
 
 from agents.room import address, tls
 from agents.room.lines import Call, Lines
+from agents.room.outage import REFUSED
 
 SCHEMES = ("redis+cluster", "rediss+cluster")
 PORT = 6379
@@ -45,6 +46,10 @@ def cluster(url: str, options: dict[str, Any]) -> "Cluster":
     seeds = address.hosts(hosts, PORT, "node")
     address.checked(ConnectionPool(**options))
     return Cluster(seeds, options)
+
+
+class Alone(fault.ConnectionError):
+    """The server is in no cluster."""
 
 
 class Cluster:
@@ -93,7 +98,9 @@ class Cluster:
         return connection
 
     async def explain(self, error: BaseException) -> BaseException:
-        """What is behind a fault of these lines: a Misfit where TLS can't work, else the error itself."""
+        """What is behind a fault of these lines: a Misfit where waiting can't mend it, else the error."""
+        if isinstance(error, Alone):
+            return tls.Misfit("it is no cluster: use redis:// or rediss://")
         at = self._suspect or self._seeds[0]
         return await self._node(at).explain(error)
 
@@ -164,6 +171,8 @@ class Cluster:
                 try:
                     async with asyncio.timeout(ASK_TIMEOUT):
                         answer = await self._node(at).answer(_SLOTS)
+                except REFUSED:
+                    raise
                 except (fault.RedisError, OSError) as error:
                     trouble = _meant(error)
                     self._suspect = at
@@ -208,5 +217,5 @@ def _named(error: fault.AskError, asked: Address) -> Address:
 def _meant(error: BaseException) -> BaseException:
     """A server that is no cluster says so in words that help nobody."""
     if isinstance(error, fault.ResponseError) and "cluster support disabled" in str(error):
-        return fault.ResponseError("it is no cluster: use redis:// or rediss://")
+        return Alone(str(error))
     return error

@@ -71,6 +71,11 @@ class Link:
         fields = dict(zip(hello[::2], hello[1::2], strict=True))
         return str(fields[b"version"].decode()) if fields[b"server"] in (b"redis", b"valkey") else ""
 
+    @property
+    def relayed(self) -> bool:
+        """Whether what is published may come by way of other servers, late or never."""
+        return isinstance(self._way, Cluster)
+
     def outage(self) -> Outage:
         """How a caller with a connection of its own waits."""
         return Outage(self._trouble, self._patience, self._way.explain)

@@ -112,6 +112,7 @@ class _Tail:
             payload = await connection.read_response(timeout=self._idle)
             if payload is None:
                 raise fault.ConnectionError("the server went silent")
+            self._behind = self._link.relayed
         if payload[0] != b"message":
             return []
         try:
@@ -123,6 +124,9 @@ class _Tail:
         message = from_wire(wire)
         at = position(message.seq)
         if at <= (self._seen or (0, 0)):
+            return []
+        if self._link.relayed:  # an earlier one may have got lost, or be behind: the log has them all in order
+            self._behind = True
             return []
         # a forged place in the future would hide every true event until then
         if abs(at[0] - time.time() * 1000) > _SURE and not await self._logged(message.seq):

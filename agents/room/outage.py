@@ -26,7 +26,7 @@ PASSING = (
     fault.MasterDownError,
     OSError,
 )
-_REFUSED = (fault.AuthenticationError, fault.AuthorizationError, fault.NoPermissionError)
+REFUSED = (fault.AuthenticationError, fault.AuthorizationError, fault.NoPermissionError)
 
 Explain = Callable[[BaseException], Awaitable[BaseException]]
 
@@ -67,9 +67,13 @@ class Outage:
 
     async def wait(self, error: BaseException) -> None:
         """Pause before the next try; raise RoomUnavailable or RoomError if there is to be none."""
-        if isinstance(error, _REFUSED) or isinstance(error.__cause__, _REFUSED):
+        if isinstance(error, REFUSED) or isinstance(error.__cause__, REFUSED):
             raise RoomUnavailable(
                 f"Redis at {self._url} refuses us ({line(error)}): check user and password in REDIS_URL"
+            ) from error
+        if isinstance(error, fault.MovedError):
+            raise RoomUnavailable(
+                f"Redis at {self._url} is one node of a cluster: use redis+cluster:// (rediss+cluster:// with TLS)"
             ) from error
         if not _passes(error):
             raise RoomError(f"Redis at {self._url} can't do it: {line(error)}") from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -101,6 +102,15 @@ class RedisCluster:
         """End one node as a crash would."""
         self._children[number].kill()
         self._children[number].wait()
+
+    @contextlib.contextmanager
+    def hung(self, number: int) -> Iterator[None]:
+        """One node sleeps, its connections open, as in a virtual machine that is held."""
+        self._children[number].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._children[number].send_signal(signal.SIGCONT)
 
     def owner(self, slot: int, asked: int) -> int | None:
         """The number of the node that owns `slot`, as another tells."""
