@@ -27,6 +27,11 @@ PASSING = (
     OSError,
 )
 REFUSED = (fault.AuthenticationError, fault.AuthorizationError, fault.NoPermissionError)
+_HINTS: dict[type[BaseException], str] = {
+    fault.OutOfMemoryError: "its memory is full: raise maxmemory, or free some",
+    fault.TryAgainError: "the cluster moves the room's keys to another node: let it end, or look why it doesn't",
+    fault.ClusterDownError: "the cluster waits for a node: let a replica take over, or start the node",
+}
 
 Explain = Callable[[BaseException], Awaitable[BaseException]]
 
@@ -41,8 +46,7 @@ class Trouble:
     def begin(self, outage: "Outage", error: BaseException) -> None:
         """A call waits."""
         if not self._waiting:
-            full = isinstance(error, fault.OutOfMemoryError)
-            hint = "its memory is full: raise maxmemory, or free some" if full else "start it, or mend the way to it"
+            hint = _HINTS.get(type(error), "start it, or mend the way to it")
             log.warning("redis doesn't serve, everybody waits", url=self.url, error=line(error), hint=hint)
         self._waiting.add(outage)
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+import structlog
+from redis.crc import key_slot
 
 from agents.domain.errors import RoomUnavailable
 from agents.domain.message import USER, Message
@@ -88,3 +90,22 @@ async def test_a_url_of_a_cluster_at_a_single_server_names_the_scheme(tls_server
     with pytest.raises(RoomUnavailable, match="it is no cluster: use redis://"):
         await open_room(f"redis+cluster://127.0.0.1:{tls_server.plain}", "r")
     await (await open_room(f"redis://127.0.0.1:{tls_server.plain}", "r")).aclose()
+
+
+async def test_a_move_that_takes_long_is_said_for_what_it_is(cluster: RedisCluster) -> None:
+    room = cluster.room_of(2)
+    slot = key_slot(f"{{{room}}}".encode())
+    opened = await open_room(cluster.url, room)
+    await opened.room.post(Message(USER, "before"))
+    with structlog.testing.capture_logs() as logs:
+        moving = asyncio.create_task(asyncio.to_thread(cluster.migrate, slot, 2, 0, 0.2))
+        await asyncio.sleep(0.3)
+        async with asyncio.timeout(20):
+            await opened.room.post(Message(USER, "meanwhile"))
+        await moving
+    assert ["moves the room's keys" in line.get("hint", "") for line in logs] == [True, False]
+    assert [event.content for event in await opened.room.events()] == ["before", "meanwhile"]
+    await opened.aclose()
+    await asyncio.to_thread(cluster.migrate, slot, 0, 2)
+    with cluster.client(2) as client:
+        client.flushall()

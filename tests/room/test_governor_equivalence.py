@@ -11,6 +11,7 @@ from agents.domain.errors import OverBudget
 from agents.domain.message import new_id
 from agents.domain.ports import Governor
 from tests.room.offices import Office
+from tests.support.redis_cluster import left
 from tests.support.redis_server import RedisServer
 
 BUDGET = Budget(usd=0.000_05, tokens=5000)
@@ -60,6 +61,7 @@ def test_both_governors_agree(redis_server: RedisServer, steps: list[tuple[str, 
             there, here = await played(real.governor(BUDGET), steps), await played(memory.governor(BUDGET), steps)
         finally:
             await real.close()
+            left(redis_server.url)  # other tests use that server, and look for what they left themselves
         assert there == here
 
     asyncio.run(compare())
