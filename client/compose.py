@@ -20,6 +20,7 @@ from client import keys
 
 UID = "1000"  # what the image is built for, and who it runs as where root starts it
 CONSOLE = "user-console"
+BUILDS = "agent-architect"  # one service for all: side by side, builds of one image's name get in each other's way
 DETACH = "ctrl-q"  # docker's own, Ctrl-P Ctrl-Q, would take Ctrl-P from the composer
 HEALTHY_WITHIN = 120.0  # seconds
 # a user that may do nothing but ping, for the health check: there is no secret in its password
@@ -180,7 +181,7 @@ def up(stack: Stack, say: Say, *, demo: bool, build: bool) -> int:
     prepare(stack)
     if demo:
         say("REHEARSAL: a scripted model plays the demo in containers; put OPENAI_API_KEY into .env for a real team")
-    if (build or not _built(stack)) and (code := _call(stack, [*compose, "build"], demo=demo)):
+    if (build or not _built(stack)) and (code := _call(stack, [*compose, "build", BUILDS], demo=demo)):
         return code
     started = time.monotonic()
     if code := _call(stack, [*compose, "up", "--detach", "--remove-orphans"], demo=demo):
