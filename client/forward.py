@@ -32,28 +32,42 @@ def main(port: int, container: str, say: Callable[[str], None]) -> int:
 
 async def forward(port: int, relay: tuple[str, ...], say: Callable[[str], None]) -> None:
     """Listen on `port` of the loopback; each connection gets a process of `relay` with the port as argument."""
+    open_now: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *relay, str(port), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        assert process.stdin is not None  # noqa: S101  it was asked for
-        assert process.stdout is not None  # noqa: S101
-        upwards = asyncio.create_task(_pour(reader, process.stdin))
-        await _pour(process.stdout, writer)
-        upwards.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        if task := asyncio.current_task():
+            open_now.add(task)
+            task.add_done_callback(open_now.discard)
+        await _relayed((*relay, str(port)), reader, writer)
 
     try:
         server = await asyncio.start_server(connected, HOST, port)
     except (OSError, OverflowError) as error:
         raise SessionError(f"can't listen on {HOST}:{port}: {error}") from None
     say(f"http://{HOST}:{port}/ shows what DevOps hosts on port {port}; Ctrl-C ends it")
-    async with server:
-        await server.serve_forever()
+    try:
+        async with server:
+            await server.serve_forever()
+    finally:
+        for task in open_now:
+            task.cancel()
+        await asyncio.gather(*open_now, return_exceptions=True)
+
+
+async def _relayed(argv: tuple[str, ...], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection, until its process has said all; the process ends with it."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
+    assert process.stdin is not None  # noqa: S101  it was asked for
+    assert process.stdout is not None  # noqa: S101
+    upwards = asyncio.create_task(_pour(reader, process.stdin))
+    try:
+        await _pour(process.stdout, writer)
+    finally:
+        upwards.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def _pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
