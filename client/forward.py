@@ -65,9 +65,13 @@ async def _relayed(argv: tuple[str, ...], reader: asyncio.StreamReader, writer: 
         await _pour(process.stdout, writer)
     finally:
         upwards.cancel()
+        process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        ended = asyncio.ensure_future(process.wait())
+        while not ended.done():  # a killed process ends at once: not even being cancelled leaves it unreaped
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(ended)
 
 
 async def _pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
