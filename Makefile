@@ -25,8 +25,8 @@ arch: ## sizes, generated pages, repository hygiene
 test: ## everything this machine can run
 	$(RUN) pytest -q -n 4 --dist loadfile
 
-test-fast: ## pure and contract tests, under a minute
-	$(RUN) pytest -q -n 2 -m "not real and not e2e and not containers and not chaos"
+test-fast: ## pure and contract tests, about a minute
+	$(RUN) pytest -q -n 4 --dist loadfile -m "not real and not e2e and not containers and not chaos"
 
 check: lint types imports test
 
