@@ -81,7 +81,7 @@ class Toolbox:
         self.terraform = Terraform(self._large, self.workspace, state, variables=variables)
         self.sandbox, code = self._sandboxes(settings)
         own = MissionVerifier(opened.mission, self._probers(), redactor)
-        self.verifier, self.hear = _verifier(own, opened, settings.checks_by, names)
+        self.verifier, self._peer = _verifier(own, opened, settings.checks_by, names)
         self.finish_line = team.FinishLine(opened.mission, self.verifier)
 
         async def notice(text: str) -> None:
@@ -125,6 +125,17 @@ class Toolbox:
         *ended, remote = await asyncio.gather(self.processes.stop_all(), self._large.stop_all(), self.ssh.stop_all())
         left = (*self.processes.unwilling, *self._large.unwilling, *self.ssh.left)
         return Halted(sum(ended), served, remote, left)
+
+    def hear(self, message: Message) -> None:
+        """A control message of the room: checks may be run for another process, or by it."""
+        if self._peer:
+            self._peer.hear(message)
+
+    async def close(self) -> None:
+        """End everything this process runs, for good."""
+        if isinstance(self._peer, CheckService):
+            await self._peer.end()
+        await self.halt()
 
     def _sandboxes(self, settings: Settings) -> tuple[Sandbox, DockerExecutor | None]:
         """Where commands run, and code if that is elsewhere."""
@@ -180,11 +191,11 @@ def _shortening(streams: Spool, redactor: Redactor) -> Callable[[str, str], str]
 
 def _verifier(
     own: MissionVerifier, opened: OpenRoom, checks_by: str, names: Sequence[str]
-) -> tuple[Verifier, Callable[[Message], None]]:
-    """Who runs checks for the roles `names`, and what must hear of control messages for it."""
+) -> tuple[Verifier, CheckService | DelegatedVerifier | None]:
+    """Who runs checks for the roles `names`, and what serves other processes, or asks one."""
     if not checks_by:
-        return own, lambda message: None
+        return own, None
     if checks_by in names:
-        return own, CheckService(opened, checks_by, own).hear
+        return own, CheckService(opened, checks_by, own)
     delegated = DelegatedVerifier(opened, names[0], checks_by)
-    return delegated, delegated.hear
+    return delegated, delegated

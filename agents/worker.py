@@ -126,7 +126,7 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     publishing = asyncio.create_task(HeadPublisher(ledger, opened.heads).run(), name="ledger head")
 
     async def close() -> None:
-        await toolbox.halt()
+        await toolbox.close()
         publishing.cancel()  # it publishes what halting wrote
         await asyncio.wait([publishing])
         await transport.aclose()

@@ -79,7 +79,8 @@ def glance(
 def render(message: Message) -> Text:
     """A message as it is shown: `12:30:05 Architect  text`, continuation lines indented."""
     sender = one_line(message.shown_sender, _NAME_CHARS) or "?"
-    if message.kind is Kind.TOOL or message.data.get("action") in _ROUTINE:
+    routine = message.kind is Kind.CONTROL and message.data.get("action") in _ROUTINE
+    if message.kind is Kind.TOOL or routine:
         return Text.assemble((f"{_clock(message)} {sender} · {one_line(message.content, _LINE_CHARS)}", "dim"))
     style = COLOURS.get(message.sender, "bold")
     if message.kind is Kind.THINK:

@@ -1,5 +1,7 @@
 """How the room looks."""
 
+from dataclasses import replace
+
 import pytest
 
 from agents.domain.budget import NANO, Spending, Spent
@@ -44,6 +46,16 @@ def test_colours_tell_roles_and_kinds_apart() -> None:
     styles = {str(span.style) for span in said.spans} | {str(span.style) for span in thought.spans}
     assert {"bold magenta", "dim magenta", "dim italic"} <= styles
     assert "bold" in {str(span.style) for span in view.render(Message("Stranger", "x")).spans}
+
+
+@pytest.mark.parametrize("action", ["check", "checked"])
+def test_who_runs_the_checks_is_one_dim_line(action: str) -> None:
+    asked = Message("Architect", "Architect has 2 checks\nrun", Kind.CONTROL, data={"action": action})
+    shown = view.render(asked)
+    assert _plain(asked) == "Architect · Architect has 2 checks"
+    assert {str(span.style) for span in shown.spans} == {"dim"}
+    assert "bold" in {str(span.style) for span in view.render(replace(asked, data={"action": "stop"})).spans}
+    assert _plain(replace(asked, kind=Kind.SAY)) == "Architect  Architect has 2 checks\n    run"
 
 
 def test_a_bad_time_is_no_error() -> None:
