@@ -27,13 +27,17 @@ class Hosts:
         self.verdict = Verdict.PASS
         self.evidence = "seen from DevOps"
         self.bug: Exception | None = None
-        self.probes = 0
+        self.probes = self.cancelled = 0
         self.may_end = asyncio.Event()
         self.may_end.set()
 
     async def tcp(self, probe: TcpProbe) -> tuple[Verdict, str]:
         self.probes += 1
-        await self.may_end.wait()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         if self.bug:
             raise self.bug
         return self.verdict, self.evidence

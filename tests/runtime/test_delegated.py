@@ -123,6 +123,8 @@ async def test_stop_ends_the_waiting_and_the_probes(scene: Scene, order: str) ->
     await (scene.user.control.stop(message) if order == "stop" else scene.user.control.clear(message))
     async with asyncio.timeout(10):
         fresh = await waiting
+        while scene.hosts.cancelled < 2:
+            await asyncio.sleep(0.01)
     assert [check.verdict for check in fresh] == [Verdict.UNKNOWN] * 2
     assert "the room was stopped or cleared" in fresh[0].evidence
     scene.hosts.may_end.set()
